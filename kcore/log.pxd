@@ -1,0 +1,80 @@
+# kcore.log: the ordered segments of one directory, at a glance.
+
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
+
+from kcore.leader_epoch cimport LeaderEpochCache
+from kcore.producer_state cimport ProducerStateTable
+from kcore.record_batch cimport BatchHeader
+from kcore.segment cimport LogSlice, Segment
+
+cdef enum:                              # the same numbers as in kcore.producer_state
+    REPLICA = 0
+    CLIENT = 1
+    COORDINATOR = 2
+    RAFT = 3
+
+cdef struct AppendedStruct:
+    int64_t base_offset
+    int64_t last_offset
+    int64_t log_append_time_ms          # -1 with create timestamps
+    int64_t log_start_offset
+    int64_t max_timestamp_ms
+    int32_t leader_epoch
+    bint duplicate                      # answered from the producer state; nothing was written
+
+
+cdef class LogDirFailure:
+    cdef bint offline                   # for good: one failed sync is enough (T7)
+    cdef readonly object cause
+    cdef list listeners
+
+
+cdef class Log:
+    cdef readonly str path
+    cdef readonly object config                 # LogConfig
+    cdef readonly object topic_id
+    cdef readonly LogDirFailure failure
+    cdef readonly LeaderEpochCache leader_epochs
+    cdef readonly ProducerStateTable producers
+    cdef readonly object recovery_report        # RecoveryReport
+    cdef list segment_list                      # Segment, ascending base offset, never empty while open
+    cdef Segment active
+    cdef readonly int64_t log_start_offset
+    cdef readonly int64_t log_end_offset
+    cdef readonly int64_t recovery_point        # everything below is on disk for good
+    cdef readonly int64_t last_flush_ms
+    cdef readonly int64_t truncations           # grows by one with every truncation
+    cdef bint closed
+    cdef bint names_dirty                       # a name in the directory is not yet durable
+    cdef list unsynced                          # paths of small files that the next flush must sync
+    cdef list deletions                         # (due_ms, path) of ".deleted" files
+    cdef int64_t last_snapshot_offset
+    cdef object lock                            # held while the log changes; reads take none
+    # cached from the config
+    cdef int64_t segment_bytes
+    cdef int64_t segment_ms
+    cdef int64_t max_message_bytes
+    cdef int64_t timestamp_before_max_ms
+    cdef int64_t timestamp_after_max_ms
+    cdef int64_t decompressed_bytes_max
+    cdef int timestamp_type
+    cdef bint compact
+    cdef bint recompress
+    cdef int codec                              # target when recompress
+
+    # One batch of a produce request: validated, offsets assigned, one copy. Raises what append() raises.
+    # The bytes at p are never modified. owner keeps them alive (may be None for C callers).
+    cdef int append_client(
+        self, object owner, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms,
+        AppendedStruct* out,
+    ) except -1
+    # Any origin; p holds whole batches (exactly one for CLIENT).
+    cdef int append_batches(
+        self, object owner, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms,
+        int origin, AppendedStruct* out,
+    ) except -1
+    # Whole batches from offset on, below end_offset. Raises OffsetOutOfRange. Never None.
+    cdef LogSlice read_slice(
+        self, int64_t offset, Py_ssize_t bytes_max, int64_t end_offset, bint at_least_one
+    )
+    cdef Py_ssize_t floor_segment(self, int64_t offset) noexcept

@@ -1,0 +1,38 @@
+"""The one table of file system calls of kcore: counted, and able to fail the Nth call of a kind."""
+
+from typing import Final
+
+CALLS: Final[tuple[str, ...]]
+
+def inject(call: str, nth: int, errno: int, times: int = 1) -> None:
+    """From now on the nth call (1 = the next one) of that kind fails with errno, `times` times in a row.
+
+    errno 0 on "pwrite" means a short write (half the bytes), which the wrapper must finish by itself.
+    Raises KeyError for a name that is not in CALLS."""
+
+def clear() -> None:
+    """Removes every injected failure; the counters go on."""
+
+def counts() -> dict[str, int]:
+    """How often each call was made since the process started."""
+
+def fired() -> int:
+    """How many injected failures have been delivered since the last clear()."""
+
+def fsync_dir(path: str) -> None:
+    """Makes the names in that directory durable. Raises OSError."""
+
+def replace_file(path: str, data: bytes | bytearray | memoryview, *, durable: bool = True) -> None:
+    """Puts `data` under `path` at once: written to path + ".tmp", fsync, rename, fsync of the directory.
+
+    A reader sees the old content or the new, never a mixture. durable=False leaves both syncs out.
+    Raises OSError; the old file is then still there (unless the last sync failed)."""
+
+def write_file(path: str, data: bytes | bytearray | memoryview, *, durable: bool = True) -> None:
+    """Writes a file in place (created, then cut to that length). For files that can be rebuilt."""
+
+def read_file(path: str) -> bytes:
+    """The whole content. Raises OSError."""
+
+def rename(source: str, target: str) -> None: ...
+def unlink(path: str) -> None: ...
