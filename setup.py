@@ -1,9 +1,9 @@
 """How kcore and the compiled parts of kafka_py are built: the only file that knows compiler flags.
 
-Profiles are picked by the environment variable KCORE_PROFILE (default ``release``); CMake and the Makefile only
-choose one. KCORE_ONLY (comma separated dotted names) limits a developer's rebuild to some modules; KCORE_JOBS sets how
-many compilers run at once. No profile uses ``-march=native``: CPU features are picked at run time, so that a wheel
-built here works elsewhere.
+Profiles are picked by the environment variable KCORE_PROFILE (default ``release``); CMake and the
+Makefile only choose one. KCORE_ONLY (comma separated dotted names) limits a developer's rebuild to
+some modules; KCORE_JOBS sets how many compilers run at once. No profile uses ``-march=native``: CPU
+features are picked at run time, so that a wheel built here works elsewhere.
 """
 
 import os
@@ -15,11 +15,25 @@ from setuptools import Extension, setup
 
 HARDENED = ["-fstack-protector-strong", "-D_FORTIFY_SOURCE=2"]
 LINK_HARDENED = ["-Wl,-z,relro", "-Wl,-z,now"]
-WARNINGS = ["-Wall", "-Wno-unused-function", "-Wno-unreachable-code", "-Wno-unused-but-set-variable"]
-SANITIZE = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined"]
+WARNINGS = [
+    "-Wall",
+    "-Wno-unused-function",
+    "-Wno-unreachable-code",
+    "-Wno-unused-but-set-variable",
+]
+SANITIZE = [
+    "-fsanitize=address,undefined",
+    "-fno-omit-frame-pointer",
+    "-fno-sanitize-recover=undefined",
+]
 
 PROFILES: dict[str, dict[str, object]] = {
-    "release": {"cflags": ["-O2", "-g0", *HARDENED], "ldflags": LINK_HARDENED, "directives": {}, "macros": []},
+    "release": {
+        "cflags": ["-O2", "-g0", *HARDENED],
+        "ldflags": LINK_HARDENED,
+        "directives": {},
+        "macros": [],
+    },
     "debug": {
         "cflags": ["-O0", "-g"],
         "ldflags": [],
@@ -58,14 +72,12 @@ DIRECTIVES = {
 
 
 def sources() -> list[Path]:
-    """Every .pyx of the two packages, and every .py that an augmenting .pxd beside it asks to compile."""
-    found = []
+    """Every .pyx of the two packages, and every .py with an augmenting .pxd beside it."""
+    found: list[Path] = []
     for package in ("kcore", "kafka_py"):
-        for path in sorted(Path(package).rglob("*.pyx")):
-            found.append(path)
-        for path in sorted(Path(package).rglob("*.pxd")):
-            if path.with_suffix(".py").exists():
-                found.append(path.with_suffix(".py"))
+        found += sorted(Path(package).rglob("*.pyx"))
+        augmented = (path.with_suffix(".py") for path in Path(package).rglob("*.pxd"))
+        found += sorted(path for path in augmented if path.exists())
     return found
 
 
@@ -96,7 +108,9 @@ def main() -> None:
         sys.exit(f"KCORE_PROFILE must be one of {', '.join(PROFILES)}")
     profile = PROFILES[os.environ.get("KCORE_PROFILE", "release")]
     jobs = int(os.environ.get("KCORE_JOBS", os.cpu_count() or 1))
-    building = any(arg.startswith(("build", "bdist", "install", "develop", "editable")) for arg in sys.argv[1:])
+    building = any(
+        arg.startswith(("build", "bdist", "install", "develop", "editable")) for arg in sys.argv[1:]
+    )
     modules = (
         cythonize(
             extensions(),

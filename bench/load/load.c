@@ -1,0 +1,377 @@
+/* load: a raw-protocol Kafka load generator.
+ *
+ * It replays prebuilt request frames (4-byte length included) over many connections, keeps DEPTH of them in flight on
+ * each, checks every reply, and prints one JSON object: requests/s, MB/s, latency percentiles, and the broker's own CPU
+ * (read from /proc/PID/stat) over exactly the measured window.
+ *
+ *   load --port P --request FILE [--request FILE ...] --api produce|fetch
+ *        [--connections C] [--depth D] [--seconds S] [--warm S] [--pid BROKER_PID] [--min-bytes N] [--verify]
+ *
+ * Connection c replays file c modulo the number of files.  The correlation id (bytes 8..11 of a frame) is patched.
+ * Replies must be Produce v9-v12 or Fetch v12 (flexible, topic names); each one's correlation id, every error code
+ * and, for produce, that base offsets of a connection's partition only grow, are checked.  Fetched record bytes past
+ * the first 8 KiB of a large reply are discarded in the kernel (MSG_TRUNC), so that the generator does not become the
+ * bottleneck that it measures; --verify reads them all and walks the batch lengths instead.
+ *
+ * Exit status: 0 when every reply was right, 1 otherwise (the first complaint goes to stderr), 2 for bad usage.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FILES_MAX = 4096, DEPTH_MAX = 1024, IOV_REQUESTS = 128, HEAD_BYTES = 8192, FRAME_BUFFERED = 64 << 10 };
+enum { BUCKETS_PER_OCTAVE = 64, OCTAVES = 34 };
+
+typedef struct { uint8_t *bytes; size_t size; } Frame;
+
+typedef struct {
+    int fd;
+    const Frame *frame;
+    uint32_t next_send, next_receive;      /* correlation ids */
+    size_t send_offset;                    /* bytes of request next_send that have left */
+    bool blocked;                          /* waiting for EPOLLOUT */
+    uint64_t sent_ns[DEPTH_MAX];           /* ring by correlation id */
+    uint8_t *in;
+    size_t have, skip, capacity, skipped_frame;
+    int64_t last_base_offset;
+} Connection;
+
+typedef struct { uint64_t count[BUCKETS_PER_OCTAVE * OCTAVES], total; } Histogram;
+
+static int depth = 1, connections = 1, broker_pid = 0;
+static double seconds = 3, warm = 0.5;
+static bool fetch = false, verify = false;
+static int64_t bytes_min = 0;
+static Histogram latency;
+static uint64_t replies, reply_bytes, request_bytes, record_bytes, records_seen;
+static bool measuring;
+
+static void fail(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fputs("load: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* User plus system time of the whole process, all its threads, in seconds (10 ms steps). */
+static double cpu_seconds(int pid) {
+    char path[64], text[2048];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    FILE *f = fopen(path, "r");
+    if (!f) return 0;
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = 0;
+    char *p = strrchr(text, ')');
+    unsigned long user = 0, system = 0;
+    if (!p || sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2) return 0;
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* Log-linear buckets: 64 steps an octave, so that a percentile is right within 1.6 %. */
+static void histogram_add(Histogram *h, uint64_t ns) {
+    if (ns < 1) ns = 1;
+    int octave = 63 - __builtin_clzll(ns), step;
+    step = octave >= 6 ? (int)((ns >> (octave - 6)) & 63) : (int)((ns << (6 - octave)) & 63);
+    int i = octave * BUCKETS_PER_OCTAVE + step;
+    h->count[i < BUCKETS_PER_OCTAVE * OCTAVES ? i : BUCKETS_PER_OCTAVE * OCTAVES - 1]++;
+    h->total++;
+}
+
+static double histogram_ms(const Histogram *h, double quantile) {
+    uint64_t want = (uint64_t)(quantile * (double)h->total), seen = 0;
+    for (int i = 0; i < BUCKETS_PER_OCTAVE * OCTAVES; i++) {
+        seen += h->count[i];
+        if (seen > want) return (double)(1ull << (i / 64)) * (1.0 + (i % 64 + 0.5) / 64.0) / 1e6;
+    }
+    return 0;
+}
+
+/* ---- reply reading: a cursor that fails loudly past its end ---- */
+typedef struct { const uint8_t *p, *end; } Cursor;
+
+static const uint8_t *take(Cursor *c, size_t n) {
+    if ((size_t)(c->end - c->p) < n) fail("a reply ends too early");
+    const uint8_t *at = c->p;
+    c->p += n;
+    return at;
+}
+static int64_t big_endian(Cursor *c, int n) {
+    const uint8_t *p = take(c, (size_t)n);
+    uint64_t v = (p[0] & 0x80) ? ~0ull : 0;
+    for (int i = 0; i < n; i++) v = v << 8 | p[i];
+    return (int64_t)v;
+}
+static uint32_t varint(Cursor *c) {
+    uint32_t v = 0;
+    for (int shift = 0; shift < 35; shift += 7) {
+        uint8_t b = *take(c, 1);
+        v |= (uint32_t)(b & 0x7f) << shift;
+        if (!(b & 0x80)) return v;
+    }
+    fail("an overlong varint in a reply");
+    return 0;
+}
+static void compact_bytes(Cursor *c) { uint32_t n = varint(c); if (n) take(c, n - 1); }
+static void tags(Cursor *c) {
+    for (uint32_t n = varint(c); n; n--) { varint(c); take(c, varint(c)); }
+}
+
+static void check_produce(Connection *conn, Cursor c) {
+    for (uint32_t topics = varint(&c); topics > 1; topics--) {
+        compact_bytes(&c);
+        for (uint32_t n = varint(&c); n > 1; n--) {
+            int64_t partition = big_endian(&c, 4), error = big_endian(&c, 2), base = big_endian(&c, 8);
+            if (error) fail("produce: partition %lld answered error %lld", (long long)partition, (long long)error);
+            if (n == 2 && partition == 0) {
+                if (base <= conn->last_base_offset) fail("produce: base offset %lld after %lld", (long long)base, (long long)conn->last_base_offset);
+                conn->last_base_offset = base;
+            }
+            take(&c, 16);
+            for (uint32_t e = varint(&c); e > 1; e--) { take(&c, 4); compact_bytes(&c); tags(&c); }
+            compact_bytes(&c);
+            tags(&c);
+        }
+        tags(&c);
+    }
+}
+
+/* `whole` says whether the cursor holds the whole reply or only its head. */
+static void check_fetch(Cursor c, bool whole) {
+    big_endian(&c, 4);
+    int64_t error = big_endian(&c, 2);
+    if (error) fail("fetch answered error %lld", (long long)error);
+    big_endian(&c, 4);
+    int64_t got = 0;
+    for (uint32_t topics = varint(&c); topics > 1; topics--) {
+        compact_bytes(&c);
+        for (uint32_t n = varint(&c); n > 1; n--) {
+            int64_t partition = big_endian(&c, 4);
+            error = big_endian(&c, 2);
+            if (error) fail("fetch: partition %lld answered error %lld", (long long)partition, (long long)error);
+            take(&c, 24);
+            for (uint32_t a = varint(&c); a > 1; a--) { take(&c, 16); tags(&c); }
+            take(&c, 4);
+            uint32_t size = varint(&c);
+            size = size ? size - 1 : 0;
+            got += size;
+            if (!whole) { topics = 1; break; }
+            const uint8_t *p = take(&c, size), *end = p + size;
+            for (; verify && end - p >= 61;) {
+                Cursor batch = {p + 8, end};
+                int64_t length = 12 + big_endian(&batch, 4);
+                Cursor count = {p + 57, end};
+                records_seen += (uint64_t)big_endian(&count, 4);
+                if (p[16] != 2) fail("fetch: a batch of magic %d", p[16]);
+                if (length > end - p) break;
+                p += length;
+            }
+            tags(&c);
+        }
+        if (whole) tags(&c);
+    }
+    if (got < bytes_min) fail("fetch: %lld bytes of records, %lld were wanted", (long long)got, (long long)bytes_min);
+    if (measuring) record_bytes += (uint64_t)got;
+}
+
+static void reply_done(Connection *conn, const uint8_t *p, size_t have, size_t size, uint64_t now) {
+    Cursor c = {p + 4, p + have};
+    uint32_t correlation = (uint32_t)big_endian(&c, 4);
+    if (correlation != conn->next_receive) fail("correlation id %u answered, %u was next", correlation, conn->next_receive);
+    tags(&c);
+    if (fetch) check_fetch(c, have == size); else check_produce(conn, c);
+    if (measuring) {
+        histogram_add(&latency, now - conn->sent_ns[correlation % DEPTH_MAX]);
+        replies++;
+        reply_bytes += size;
+        request_bytes += conn->frame->size;
+    }
+    conn->next_receive++;
+}
+
+static void send_more(Connection *conn) {
+    struct iovec iov[IOV_REQUESTS * 2];
+    static uint8_t heads[IOV_REQUESTS][12];
+    const Frame *f = conn->frame;
+    for (;;) {
+        int n = 0, requests = (int)(conn->next_receive + (uint32_t)depth - conn->next_send);
+        if (requests <= 0) return;
+        if (requests > IOV_REQUESTS) requests = IOV_REQUESTS;
+        for (int i = 0; i < requests; i++) {
+            uint32_t id = htonl(conn->next_send + (uint32_t)i);
+            memcpy(heads[i], f->bytes, 8);
+            memcpy(heads[i] + 8, &id, 4);
+            size_t off = i ? 0 : conn->send_offset;
+            if (off < 12) iov[n++] = (struct iovec){heads[i] + off, 12 - off};
+            off = off > 12 ? off : 12;
+            iov[n++] = (struct iovec){f->bytes + off, f->size - off};
+        }
+        uint64_t now = now_ns();
+        ssize_t sent = writev(conn->fd, iov, n);
+        if (sent < 0) {
+            if (errno == EAGAIN) { conn->blocked = true; return; }
+            fail("send: %s", strerror(errno));
+        }
+        size_t left = (size_t)sent + conn->send_offset;
+        if (conn->send_offset == 0 && sent > 0) conn->sent_ns[conn->next_send % DEPTH_MAX] = now;
+        while (left >= f->size) {
+            left -= f->size;
+            conn->next_send++;
+            if (left) conn->sent_ns[conn->next_send % DEPTH_MAX] = now;
+        }
+        conn->send_offset = left;
+    }
+}
+
+static void receive(Connection *conn) {
+    for (;;) {
+        if (conn->skip) {
+            ssize_t n = recv(conn->fd, NULL, conn->skip, MSG_TRUNC);
+            if (n < 0 && errno == EAGAIN) return;
+            if (n <= 0) fail("the broker closed a connection");
+            conn->skip -= (size_t)n;
+            if (conn->skip) continue;
+            reply_done(conn, conn->in, conn->have, conn->skipped_frame, now_ns());
+            conn->have = 0;
+            send_more(conn);
+            continue;
+        }
+        size_t room = conn->capacity - conn->have;
+        /* Of a large reply only the head is wanted: do not read past it, so that the rest can be discarded. */
+        if (!verify && fetch && bytes_min > FRAME_BUFFERED && conn->have < HEAD_BYTES) room = HEAD_BYTES - conn->have;
+        ssize_t n = recv(conn->fd, conn->in + conn->have, room, 0);
+        if (n < 0 && errno == EAGAIN) return;
+        if (n <= 0) fail("the broker closed a connection");
+        conn->have += (size_t)n;
+        size_t at = 0;
+        uint64_t now = now_ns();
+        while (conn->have - at >= 4) {
+            Cursor c = {conn->in + at, conn->in + conn->have};
+            size_t size = (size_t)big_endian(&c, 4) + 4;
+            if (conn->have - at >= size) {
+                reply_done(conn, conn->in + at, size, size, now);
+                at += size;
+            } else if (!verify && size > FRAME_BUFFERED && at == 0 && conn->have >= HEAD_BYTES) {
+                conn->skip = size - conn->have;
+                conn->skipped_frame = size;
+                break;
+            } else break;
+        }
+        if (conn->skip) continue;
+        memmove(conn->in, conn->in + at, conn->have - at);
+        conn->have -= at;
+        if (at) send_more(conn);
+        if ((size_t)n < room) return;
+    }
+}
+
+static Frame read_frame(const char *path) {
+    FILE *f = fopen(path, "rb");
+    if (!f) fail("%s: %s", path, strerror(errno));
+    fseek(f, 0, SEEK_END);
+    Frame frame = {NULL, (size_t)ftell(f)};
+    rewind(f);
+    frame.bytes = malloc(frame.size);
+    if (frame.size < 14 || fread(frame.bytes, 1, frame.size, f) != frame.size) fail("%s: not a request frame", path);
+    fclose(f);
+    return frame;
+}
+
+static int connect_to(const char *host, int port) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    inet_pton(AF_INET, host, &to.sin_addr);
+    int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to)) fail("connect %s:%d: %s", host, port, strerror(errno));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+static void run(int epoll, Connection *all, double until_seconds) {
+    uint64_t until = now_ns() + (uint64_t)(until_seconds * 1e9);
+    struct epoll_event events[256];
+    while (now_ns() < until) {
+        int n = epoll_wait(epoll, events, 256, 100);
+        for (int i = 0; i < n; i++) {
+            Connection *conn = &all[events[i].data.u32];
+            if (events[i].events & EPOLLOUT && conn->blocked) { conn->blocked = false; send_more(conn); }
+            if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive(conn);
+        }
+    }
+}
+
+int main(int argc, char **argv) {
+    static const struct option options[] = {
+        {"host", 1, 0, 'h'}, {"port", 1, 0, 'p'}, {"request", 1, 0, 'r'}, {"api", 1, 0, 'a'}, {"connections", 1, 0, 'c'},
+        {"depth", 1, 0, 'd'}, {"seconds", 1, 0, 's'}, {"warm", 1, 0, 'w'}, {"pid", 1, 0, 'P'}, {"min-bytes", 1, 0, 'm'},
+        {"verify", 0, 0, 'v'}, {0}};
+    static Frame frames[FILES_MAX];
+    const char *host = "127.0.0.1";
+    int port = 9092, files = 0, o;
+    while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) switch (o) {
+        case 'h': host = optarg; break;
+        case 'p': port = atoi(optarg); break;
+        case 'r': if (files == FILES_MAX) fail("too many request files"); frames[files++] = read_frame(optarg); break;
+        case 'a': fetch = !strcmp(optarg, "fetch"); break;
+        case 'c': connections = atoi(optarg); break;
+        case 'd': depth = atoi(optarg); break;
+        case 's': seconds = atof(optarg); break;
+        case 'w': warm = atof(optarg); break;
+        case 'P': broker_pid = atoi(optarg); break;
+        case 'm': bytes_min = atoll(optarg); break;
+        case 'v': verify = true; break;
+        default: return 2;
+    }
+    if (!files || connections < 1 || depth < 1 || depth >= DEPTH_MAX || seconds <= 0) {
+        fprintf(stderr, "usage: see the head of load.c\n");
+        return 2;
+    }
+    int epoll = epoll_create1(0);
+    Connection *all = calloc((size_t)connections, sizeof *all);
+    for (int i = 0; i < connections; i++) {
+        all[i] = (Connection){.fd = connect_to(host, port), .frame = &frames[i % files], .last_base_offset = -1,
+                              .capacity = verify ? 64u << 20 : fetch ? 256u << 10 : 128u << 10};
+        all[i].in = malloc(all[i].capacity);
+        struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u32 = (uint32_t)i};
+        epoll_ctl(epoll, EPOLL_CTL_ADD, all[i].fd, &e);
+        send_more(&all[i]);
+    }
+    run(epoll, all, warm);
+    measuring = true;
+    double cpu = cpu_seconds(broker_pid);
+    uint64_t begin = now_ns();
+    run(epoll, all, seconds);
+    double elapsed = (double)(now_ns() - begin) / 1e9, used = cpu_seconds(broker_pid) - cpu;
+    if (!replies) fail("no reply within %.1f s", seconds);
+    printf("{\"requests\": %llu, \"seconds\": %.4f, \"requests_per_s\": %.1f, \"request_mb_per_s\": %.2f, "
+           "\"reply_mb_per_s\": %.2f, \"record_bytes\": %llu, \"records_seen\": %llu, \"p50_ms\": %.4f, \"p99_ms\": %.4f, \"p999_ms\": %.4f, "
+           "\"broker_cpu_s\": %.3f, \"broker_cpu_us_per_request\": %.3f}\n",
+           (unsigned long long)replies, elapsed, (double)replies / elapsed, (double)request_bytes / elapsed / 1e6,
+           (double)reply_bytes / elapsed / 1e6, (unsigned long long)record_bytes, (unsigned long long)records_seen,
+           histogram_ms(&latency, 0.5), histogram_ms(&latency, 0.99),
+           histogram_ms(&latency, 0.999), used, used / (double)replies * 1e6);
+    return 0;
+}
