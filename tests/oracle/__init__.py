@@ -1,0 +1,1 @@
+"""Apache Kafka itself as the judge of our bytes and behaviour. Run by ``make oracle``."""
