@@ -11,6 +11,7 @@ from __future__ import annotations
 __all__ = [
     "BadCrc",
     "BatchTooLarge",
+    "CoordinatorFenced",
     "CorruptBatch",
     "CorruptFile",
     "DecompressedTooLarge",
@@ -19,6 +20,7 @@ __all__ = [
     "InvalidProducerEpoch",
     "InvalidRecord",
     "InvalidTimestamp",
+    "InvalidTxnState",
     "KcoreError",
     "LogFailed",
     "OffsetOutOfRange",
@@ -119,5 +121,24 @@ class DirectoryLocked(KcoreError):
     """Another process, or another part of this one, has the directory open."""
 
 
+class InvalidTxnState(KcoreError):
+    """A batch outside of the transaction that its producer has open."""
+
+
+class CoordinatorFenced(KcoreError):
+    """A transaction marker of a coordinator that a newer one has replaced."""
+
+
 class CorruptFile(KcoreError):
-    """A checkpoint, snapshot or index whose content is not what its format allows."""
+    """A checkpoint, snapshot or index whose content is not what its format allows.
+
+    `reason` says what is wrong, `where` names the file and `position` the byte at which it is
+    wrong, each None where it is not known.
+    """
+
+    def __init__(self, reason: str, where: str | None = None, position: int | None = None) -> None:
+        place = "" if position is None else f"byte {position}: "
+        super().__init__(f"{'' if where is None else f'{where}: '}{place}{reason}")
+        self.reason = reason
+        self.where = where
+        self.position = position
