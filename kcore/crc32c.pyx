@@ -1,0 +1,56 @@
+# cython: freethreading_compatible=True
+"""CRC-32C, the checksum of record batches: by the CPU's instruction where it has one, else by tables.
+
+The implementation is picked once, when the module is imported; see crc32c_impl.h for how each works.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t
+
+cdef extern from "crc32c_impl.h" nogil:
+    const char* KCORE_CRC_HARDWARE
+    ctypedef uint32_t (*kcore_crc32c_function)(uint32_t crc, const uint8_t* p, size_t n) noexcept nogil
+    kcore_crc32c_function kcore_crc32c_chosen
+    uint32_t kcore_crc32c_table(uint32_t crc, const uint8_t* p, size_t n) noexcept
+    uint32_t kcore_crc32c_hardware(uint32_t crc, const uint8_t* p, size_t n) noexcept
+    int kcore_crc32c_has_hardware() noexcept
+    void kcore_crc32c_init() noexcept
+
+kcore_crc32c_init()
+
+# Above this many bytes the GIL is let go: a sum takes microseconds there.
+cdef enum:
+    NOGIL_BYTES = 65536
+
+
+cdef uint32_t crc32c_update(uint32_t crc, const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    return kcore_crc32c_chosen(crc, p, <size_t>n)
+
+
+cdef object _sum(kcore_crc32c_function function, const uint8_t[::1] data, uint32_t crc):
+    cdef Py_ssize_t n = data.shape[0]
+    if n == 0:
+        return crc
+    if n < NOGIL_BYTES:
+        return function(crc, &data[0], <size_t>n)
+    with nogil:
+        crc = function(crc, &data[0], <size_t>n)
+    return crc
+
+
+def crc32c(const uint8_t[::1] data not None, uint32_t crc=0):
+    """The CRC-32C of a buffer, going on from crc. Lets the GIL go from 64 KiB on."""
+    return _sum(kcore_crc32c_chosen, data, crc)
+
+
+def crc32c_with(str implementation not None, const uint8_t[::1] data not None, uint32_t crc=0):
+    """As `crc32c`, by an implementation named in `implementations()`; ValueError for another."""
+    if implementation not in implementations():
+        raise ValueError(f"no CRC-32C implementation {implementation!r} here")
+    return _sum(kcore_crc32c_table if implementation == "table" else kcore_crc32c_hardware, data, crc)
+
+
+def implementations():
+    """The implementations that this CPU can run, the one in use first."""
+    if kcore_crc32c_has_hardware():
+        return (KCORE_CRC_HARDWARE.decode("ascii"), "table")
+    return ("table",)
