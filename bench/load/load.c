@@ -5,7 +5,8 @@
  * (read from /proc/PID/stat) over exactly the measured window.
  *
  *   load --port P --request FILE [--request FILE ...] --api produce|fetch
- *        [--connections C] [--depth D] [--seconds S] [--warm S] [--pid BROKER_PID] [--min-bytes N] [--verify]
+ *        [--connections C] [--depth D] [--seconds S] [--warm S] [--requests N] [--pid BROKER_PID]
+ *        [--min-bytes N] [--verify]
  *
  * Connection c replays file c modulo the number of files.  The correlation id (bytes 8..11 of a frame) is patched.
  * Replies must be Produce v9-v12 or Fetch v12 (flexible, topic names); each one's correlation id, every error code
@@ -56,7 +57,7 @@ typedef struct { uint64_t count[BUCKETS_PER_OCTAVE * OCTAVES], total; } Histogra
 static int depth = 1, connections = 1, broker_pid = 0;
 static double seconds = 3, warm = 0.5;
 static bool fetch = false, verify = false;
-static int64_t bytes_min = 0;
+static int64_t bytes_min = 0, requests_max = INT64_MAX, requests_started;
 static Histogram latency;
 static uint64_t replies, reply_bytes, request_bytes, record_bytes, records_seen;
 static bool measuring;
@@ -218,8 +219,10 @@ static void send_more(Connection *conn) {
     const Frame *f = conn->frame;
     for (;;) {
         int n = 0, requests = (int)(conn->next_receive + (uint32_t)depth - conn->next_send);
-        if (requests <= 0) return;
         if (requests > IOV_REQUESTS) requests = IOV_REQUESTS;
+        int64_t allowed = requests_max - requests_started;
+        if (requests > allowed) requests = (int)allowed;
+        if (requests <= 0) return;
         for (int i = 0; i < requests; i++) {
             uint32_t id = htonl(conn->next_send + (uint32_t)i);
             memcpy(heads[i], f->bytes, 8);
@@ -240,6 +243,7 @@ static void send_more(Connection *conn) {
         while (left >= f->size) {
             left -= f->size;
             conn->next_send++;
+            if (requests_max != INT64_MAX) requests_started++;
             if (left) conn->sent_ns[conn->next_send % DEPTH_MAX] = now;
         }
         conn->send_offset = left;
@@ -313,7 +317,7 @@ static int connect_to(const char *host, int port) {
 static void run(int epoll, Connection *all, double until_seconds) {
     uint64_t until = now_ns() + (uint64_t)(until_seconds * 1e9);
     struct epoll_event events[256];
-    while (now_ns() < until) {
+    while (now_ns() < until && (int64_t)replies < requests_max) {
         int n = epoll_wait(epoll, events, 256, 100);
         for (int i = 0; i < n; i++) {
             Connection *conn = &all[events[i].data.u32];
@@ -327,7 +331,7 @@ int main(int argc, char **argv) {
     static const struct option options[] = {
         {"host", 1, 0, 'h'}, {"port", 1, 0, 'p'}, {"request", 1, 0, 'r'}, {"api", 1, 0, 'a'}, {"connections", 1, 0, 'c'},
         {"depth", 1, 0, 'd'}, {"seconds", 1, 0, 's'}, {"warm", 1, 0, 'w'}, {"pid", 1, 0, 'P'}, {"min-bytes", 1, 0, 'm'},
-        {"verify", 0, 0, 'v'}, {0}};
+        {"verify", 0, 0, 'v'}, {"requests", 1, 0, 'n'}, {0}};
     static Frame frames[FILES_MAX];
     const char *host = "127.0.0.1";
     int port = 9092, files = 0, o;
@@ -343,6 +347,7 @@ int main(int argc, char **argv) {
         case 'P': broker_pid = atoi(optarg); break;
         case 'm': bytes_min = atoll(optarg); break;
         case 'v': verify = true; break;
+        case 'n': requests_max = atoll(optarg); break;
         default: return 2;
     }
     if (!files || connections < 1 || depth < 1 || depth >= DEPTH_MAX || seconds <= 0) {

@@ -190,7 +190,7 @@ def demo(bootstrap: str) -> bool:
         return True
     if held is not None:
         console.print(
-            f"Topic {TOPIC} holds {held:,} of {flights.RECORDS:,} flights (a load was interrupted): "
+            f"Topic {TOPIC} holds {held:,} of {flights.RECORDS:,} flights (an interrupted load): "
             "loading it anew."
         )
         delete_topic(admin)

@@ -1,0 +1,104 @@
+"""The cases of `make bench` as one table: what is sent, how, and what must come of it.
+
+A case's ``rate_min`` is ours / Apache's (requests, megabytes or records a second, whichever the
+case counts), ``cpu_max`` is our broker CPU a request / Apache's. Both come from one run.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement. ``kind``: produce, fetch, client-produce, client-consume, start, memory."""
+
+    name: str
+    kind: str
+    title: str
+    records: int = 1
+    record_bytes: int = 100
+    batches: int = 1
+    connections: int = 1
+    depth: int = 1
+    acks: int = 1
+    fetch_bytes: int = 0
+    codec: str = "none"
+    rate_min: float | None = None
+    cpu_max: float | None = None
+    partitions: int = field(default=1)
+
+
+CASES = (
+    Case("produce-d1", "produce", "1 x 100 B, acks=1, depth 1"),
+    Case("produce-d1-all", "produce", "1 x 100 B, acks=all, depth 1 (ours: on disk)", acks=-1),
+    Case(
+        "produce-d64",
+        "produce",
+        "1 x 100 B, depth 64, one connection",
+        depth=64,
+        rate_min=3.0,
+        cpu_max=0.5,
+    ),
+    Case(
+        "produce-d16x8",
+        "produce",
+        "1 x 100 B, depth 16 x 8 connections",
+        depth=16,
+        connections=8,
+        rate_min=1.3,
+        cpu_max=0.6,
+    ),
+    Case("produce-15k", "produce", "15 x 1 KiB, depth 5", 15, 1024, depth=5),
+    Case(
+        "produce-125k",
+        "produce",
+        "125 x 1 KiB, acks=1, depth 5",
+        125,
+        1024,
+        depth=5,
+        rate_min=2.5,
+        cpu_max=0.4,
+    ),
+    Case("produce-1mb", "produce", "1,000 x 1,000 B, depth 5", 1000, 1000, depth=5),
+    Case(
+        "fetch-1mb",
+        "fetch",
+        "fetch 1 MB",
+        1000,
+        1000,
+        batches=64,
+        depth=2,
+        fetch_bytes=1_000_000,
+        rate_min=0.85,
+        cpu_max=1.2,
+    ),
+    Case(
+        "fetch-128k",
+        "fetch",
+        "fetch 128 KiB of small batches",
+        1,
+        1024,
+        batches=2000,
+        depth=4,
+        fetch_bytes=128 << 10,
+        rate_min=1.3,
+        cpu_max=1.0,
+    ),
+    Case(
+        "fetch-small",
+        "fetch",
+        "fetch one small batch, depth 64",
+        1,
+        100,
+        batches=1,
+        depth=64,
+        fetch_bytes=1,
+        rate_min=3.0,
+        cpu_max=0.5,
+    ),
+    Case("rdkafka-produce-100", "client-produce", "librdkafka produces 100 B", 400_000, 100),
+    Case("rdkafka-produce-1k", "client-produce", "librdkafka produces 1 KiB", 200_000, 1024),
+    Case("rdkafka-consume-100", "client-consume", "librdkafka consumes 100 B", 400_000, 100),
+    Case("rdkafka-consume-1k", "client-consume", "librdkafka consumes 1 KiB", 200_000, 1024),
+    Case("start", "start", "start to first reply"),
+    Case("memory", "memory", "idle memory"),
+)

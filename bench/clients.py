@@ -1,0 +1,105 @@
+"""librdkafka in a process of its own: `python -m bench.clients produce BOOTSTRAP TOPIC N BYTES`.
+
+Prints one JSON object: records, seconds, records_per_s, and, around exactly the measured part, the
+CPU of the broker whose pid is given.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+
+def cpu_seconds(pid: int) -> float:
+    """User plus system seconds of a process so far, all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def produce(bootstrap: str, topic: str, records: int, record_bytes: int, codec: str) -> int:
+    """Send ``records`` at acks=all and wait for every acknowledgement."""
+    failed = []
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "acks": "all",
+            "compression.type": codec,
+            "linger.ms": 5,
+            "queue.buffering.max.messages": 100_000,
+            "queue.buffering.max.kbytes": 256_000,
+            "dr_cb": lambda error, _: failed.append(error) if error else None,
+        }
+    )
+    value = os.urandom(record_bytes)
+    for i in range(records):
+        while True:
+            try:
+                producer.produce(topic, value)
+                break
+            except BufferError:
+                producer.poll(0.005)
+        if i % 2000 == 0:
+            producer.poll(0)
+    producer.flush(120)
+    if failed:
+        raise SystemExit(f"librdkafka: {failed[0]}")
+    return records
+
+
+def consume(bootstrap: str, topic: str, records: int, record_bytes: int) -> int:
+    """Read ``records`` from the start of partition 0, checking each value's size."""
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "bench", "enable.auto.commit": False}
+    )
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    seen, quiet_since = 0, time.monotonic()
+    while seen < records:
+        messages = consumer.consume(10_000, timeout=0.2)
+        for message in messages:
+            if message.error() or len(message) != record_bytes:
+                raise SystemExit(f"librdkafka: {message.error()}")
+        seen += len(messages)
+        if messages:
+            quiet_since = time.monotonic()
+        elif time.monotonic() - quiet_since > 20:
+            raise SystemExit(f"librdkafka: {seen} of {records} records")
+    consumer.close()
+    return seen
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("action", choices=["produce", "consume"])
+    parser.add_argument("bootstrap")
+    parser.add_argument("topic")
+    parser.add_argument("records", type=int)
+    parser.add_argument("record_bytes", type=int)
+    parser.add_argument("--codec", default="none")
+    parser.add_argument("--pid", type=int, required=True)
+    a = parser.parse_args()
+    cpu, began = cpu_seconds(a.pid), time.perf_counter()
+    if a.action == "produce":
+        seen = produce(a.bootstrap, a.topic, a.records, a.record_bytes, a.codec)
+    else:
+        seen = consume(a.bootstrap, a.topic, a.records, a.record_bytes)
+    seconds = time.perf_counter() - began
+    used = cpu_seconds(a.pid) - cpu
+    print(
+        json.dumps(
+            {
+                "requests": seen,
+                "seconds": seconds,
+                "requests_per_s": seen / seconds,
+                "broker_cpu_s": used,
+                "broker_cpu_us_per_request": used / seen * 1e6,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""`make bench`: the node's cases beside a warm Apache Kafka in the same run.
+
+Each case warms Apache with its own load first (a cold JIT is two to three times slower and proves
+nothing), then the two sides take turns, and each side's best pass counts. Exit status 1 when a
+bound of bench/cases.py does not hold.
+"""
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench import measure, report
+from bench.cases import CASES, Case
+from tests.oracle.apache import ApacheNode
+from tests.oracle.node import Node, OurNode, free_port_pair
+
+#: What Kafka's own start script gives its broker.
+SERVER_JVM = (
+    *("-Xmx1g", "-Xms1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"),
+    *("-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"),
+)
+OUT = Path(__file__).parent / "out"
+
+
+def start_time(node: Node) -> measure.Measured:
+    """Stop and start the node: seconds from the command to its first reply, as a rate."""
+    node.stop()
+    began = time.perf_counter()
+    node.start()
+    seconds = time.perf_counter() - began
+    return {"requests_per_s": 1 / seconds, "broker_cpu_us_per_request": 0}
+
+
+def idle_memory(node: Node) -> measure.Measured:
+    """Resident megabytes right after a start, as a rate (so that more is better here too)."""
+    node.stop()
+    node.start()
+    time.sleep(2)
+    status = Path(f"/proc/{node.pid}/status").read_text()
+    kib = int(status.split("VmRSS:")[1].split()[0])
+    return {"requests_per_s": 1000 / (kib / 1000), "broker_cpu_us_per_request": 0}
+
+
+def one_pass(
+    case: Case, node: Node, topics: measure.Topics, seconds: float, warm: float
+) -> measure.Measured:
+    """One pass of a case of any kind."""
+    if case.kind == "start":
+        return start_time(node)
+    if case.kind == "memory":
+        return idle_memory(node)
+    return measure.run(case, node, topics, seconds, warm)
+
+
+def better(a: measure.Measured | None, b: measure.Measured) -> measure.Measured:
+    """The pass with the higher rate."""
+    return b if a is None or b["requests_per_s"] > a["requests_per_s"] else a
+
+
+def warm_up(case: Case, node: Node, topics: measure.Topics, seconds: float) -> None:
+    """Give the JIT the case's own load until it has had its time."""
+    if case.kind in ("start", "memory"):
+        return
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        measure.run(case, node, topics, min(5.0, seconds), 0)
+
+
+def compare(
+    sides: list[Node], cases: list[Case], arguments: argparse.Namespace
+) -> dict[str, dict[str, measure.Measured]]:
+    """Every case on every side."""
+    topics = {node.kind: measure.Topics(node) for node in sides}
+    results: dict[str, dict[str, measure.Measured]] = {}
+    for case in cases:
+        best: dict[str, measure.Measured] = {}
+        for node in sides:
+            if node.kind == "apache":
+                warm_up(case, node, topics["apache"], arguments.warm)
+        for _ in range(arguments.passes):
+            for node in sides:
+                measured = one_pass(case, node, topics[node.kind], arguments.seconds, 1.0)
+                best[node.kind] = better(best.get(node.kind), measured)
+        results[case.name] = best
+        print(case.name, json.dumps(best), file=sys.stderr, flush=True)
+    return results
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="bench.compare", description=__doc__)
+    parser.add_argument("cases", nargs="*", help="names of cases (default: all)")
+    parser.add_argument("--only-ours", action="store_true", help="without Apache")
+    parser.add_argument("--only-apache", action="store_true", help="without kafka_py")
+    parser.add_argument("--seconds", type=float, default=4.0, help="measured seconds a pass")
+    parser.add_argument("--passes", type=int, default=3)
+    parser.add_argument("--warm", type=float, default=20.0, help="seconds of warming Apache a case")
+    parser.add_argument("--out", type=Path, default=OUT)
+    arguments = parser.parse_args()
+    known = {case.name for case in CASES}
+    if wrong := [name for name in arguments.cases if name not in known]:
+        parser.error(f"no such case: {', '.join(wrong)}; there are {', '.join(sorted(known))}")
+    cases = [case for case in CASES if not arguments.cases or case.name in arguments.cases]
+    with contextlib.ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kafka-py-bench-")))
+        sides: list[Node] = []
+        if not arguments.only_apache:
+            sides.append(OurNode(directory / "ours", free_port_pair(20100, 20198)))
+        if not arguments.only_ours:
+            port = free_port_pair(20200, 20298)
+            sides.append(ApacheNode(directory / "apache", port, jvm=SERVER_JVM))
+        for node in sides:
+            stack.enter_context(node)
+        results = compare(sides, cases, arguments)
+    made = report.write(results, arguments.out)
+    report.print_table(made)
+    return 1 if any(row["ok"] is False for row in made) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Run one case against one node and return what load.c, or librdkafka, measured."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench import frames
+from bench.cases import Case
+from tests.oracle.node import ROOT, Node
+
+Measured = dict[str, Any]
+LOAD_SOURCE = ROOT / "bench" / "load" / "load.c"
+LOAD = ROOT / "bench" / "out" / "load"
+
+
+def build_load() -> Path:
+    """Compile the load generator when its source is newer than the program."""
+    LOAD.parent.mkdir(parents=True, exist_ok=True)
+    if not LOAD.exists() or LOAD.stat().st_mtime < LOAD_SOURCE.stat().st_mtime:
+        subprocess.run(
+            ["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", LOAD, LOAD_SOURCE], check=True
+        )
+    return LOAD
+
+
+def load(node: Node, api: str, requests: list[bytes], *args: object) -> Measured:
+    """Replay frames against a node. Raises CalledProcessError when a reply was wrong."""
+    with tempfile.TemporaryDirectory() as directory:
+        command: list[object] = [build_load(), "--port", node.port, "--pid", node.pid, "--api", api]
+        for i, request in enumerate(requests):
+            path = Path(directory) / str(i)
+            path.write_bytes(request)
+            command += ["--request", path]
+        ran = subprocess.run(
+            [str(part) for part in [*command, *args]],
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    measured: Measured = json.loads(ran.stdout)
+    return measured
+
+
+class Topics:
+    """Creates and deletes the topics of a node's cases; every pass gets a fresh one."""
+
+    def __init__(self, node: Node) -> None:
+        """Connects on first use."""
+        from confluent_kafka.admin import AdminClient
+
+        self._admin = AdminClient({"bootstrap.servers": node.bootstrap, "log_level": 2})
+        self._serial = 0
+
+    def fresh(self, case: Case) -> str:
+        """Make a topic for one pass and return its name."""
+        from confluent_kafka.admin import NewTopic
+
+        self._serial += 1
+        name = f"bench-{case.name}-{self._serial}"
+        new = NewTopic(
+            name, case.partitions, 1, config={"file.delete.delay.ms": "100", "retention.ms": "-1"}
+        )
+        self._admin.create_topics([new])[name].result(30)
+        time.sleep(0.2)
+        return name
+
+    def drop(self, name: str) -> None:
+        """Delete a topic again."""
+        self._admin.delete_topics([name])[name].result(30)
+
+
+def client(action: str, node: Node, topic: str, case: Case) -> Measured:
+    """Run librdkafka in its own process."""
+    ran = subprocess.run(
+        [
+            *(sys.executable, "-m", "bench.clients", action, node.bootstrap, topic),
+            *(str(case.records), str(case.record_bytes), "--pid", str(node.pid)),
+            *("--codec", case.codec),
+        ],
+        stdout=subprocess.PIPE,
+        check=True,
+        cwd=ROOT,
+    )
+    measured: Measured = json.loads(ran.stdout)
+    return measured
+
+
+def prefill(node: Node, topic: str, case: Case) -> None:
+    """Write the batches that a fetch case reads.
+
+    One connection at depth 1, ``case.batches`` or more.
+    """
+    batch = frames.batch(case.records, case.record_bytes, case.codec)
+    request = frames.produce(topic, batch, acks=1)
+    written = 0
+    while written < case.batches:
+        args = ("--seconds", 0.05, "--warm", 0) if case.batches > 1 else ("--requests", 1, "--warm", 0)
+        written += int(load(node, "produce", [request], *args)["requests"])
+
+
+def run(case: Case, node: Node, topics: Topics, seconds: float, warm: float) -> Measured:
+    """One pass of one case: ``warm`` seconds that do not count, then ``seconds`` that do."""
+    topic = topics.fresh(case)
+    window = ("--seconds", seconds, "--warm", warm)
+    shape = ("--connections", case.connections, "--depth", case.depth)
+    try:
+        if case.kind == "produce":
+            batch = frames.batch(case.records, case.record_bytes, case.codec)
+            request = frames.produce(topic, batch, acks=case.acks, partitions=case.partitions)
+            return load(node, "produce", [request], *window, *shape)
+        if case.kind == "fetch":
+            prefill(node, topic, case)
+            request = frames.fetch(topic, bytes_max=case.fetch_bytes)
+            wanted = int(case.fetch_bytes * 0.9) if case.fetch_bytes > 1 else 1
+            return load(node, "fetch", [request], *window, *shape, "--min-bytes", wanted)
+        if case.kind == "client-produce":
+            return client("produce", node, topic, case)
+        client("produce", node, topic, case)
+        return client("consume", node, topic, case)
+    finally:
+        topics.drop(topic)
