@@ -1,0 +1,751 @@
+# cython: freethreading_compatible=True
+"""Producer state of one partition: what makes a retry of an idempotent producer harmless (KIP-98, KIP-890).
+
+Caveats first. A table takes no lock: the Log's writer lock covers every call. It is derived from the
+log (snapshot file + replay of what follows), so nothing here is the truth; after a truncation the Log
+clears it, loads the newest snapshot at or below the new end and replays the batches after it.
+
+For each producer id: its epoch, the last five data batches, the first offset of its open transaction,
+the coordinator epoch of its last marker. The rules, as Apache Kafka 4.3 has them:
+
+    epoch below the one seen          InvalidProducerEpoch (clients and coordinators)
+    same epoch, one of the last five  duplicate: answered with the offset it got the first time
+    same epoch, sequence = last + 1   stored (2^31-1 is followed by 0)
+    same epoch, anything else         OutOfOrderSequence
+    higher epoch, sequence 0          stored, the five are forgotten
+    higher epoch, other sequence      OutOfOrderSequence
+    unknown producer id               stored with any sequence (its records may have been deleted)
+    outside of its open transaction   InvalidTxnState
+
+Snapshot file (`%020d.snapshot`, the offset is that of the next record), big-endian:
+
+    0        2         6        10
+    +--------+---------+--------+---------------- - -
+    | ver. 1 | CRC-32C | count  | count x 46 bytes        the CRC covers everything from byte 6 on
+    +--------+---------+--------+---------------- - -
+
+    entry: id i64 | epoch i16 | last sequence i32 | last offset i64 | offset delta i32 | timestamp i64
+           | coordinator epoch i32 | first offset of the open transaction i64 (-1: none)
+
+Apache writes the entries as a Java HashMap iterates; so do we, and the bytes are the same.
+"""
+
+import os
+from collections import namedtuple
+
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memmove, memset
+
+from kcore.crc32c cimport crc32c_update
+from kcore.endian cimport load_be16, load_be32, load_be64, store_be16, store_be32, store_be64
+from kcore.record_batch cimport (
+    ATTR_CODEC,
+    ATTR_CONTROL,
+    ATTR_TRANSACTIONAL,
+    HEADER_BYTES,
+    batch_bytes,
+    batch_header,
+    raise_status,
+)
+
+from kcore.errors import (
+    CoordinatorFenced,
+    CorruptBatch,
+    CorruptFile,
+    InvalidProducerEpoch,
+    InvalidTxnState,
+    OutOfOrderSequence,
+)
+
+globals().update(
+    ORIGIN_REPLICA=ORIGIN_REPLICA,
+    ORIGIN_CLIENT=ORIGIN_CLIENT,
+    ORIGIN_COORDINATOR=ORIGIN_COORDINATOR,
+    ORIGIN_RAFT=ORIGIN_RAFT,
+    BATCHES_RETAINED=BATCHES_RETAINED,
+)
+
+ProducerState = namedtuple(
+    "ProducerState",
+    "producer_id producer_epoch last_sequence last_offset offset_delta last_timestamp_ms"
+    " coordinator_epoch transaction_start_offset",
+)
+Transaction = namedtuple("Transaction", "producer_id first_offset last_offset")
+Completed = namedtuple("Completed", "producer_id first_offset last_offset last_stable_offset aborted")
+Duplicate = namedtuple("Duplicate", "base_offset last_offset timestamp_ms")
+
+cdef enum:
+    SEQUENCE_MAX = 0x7FFFFFFF
+    EPOCH_MAX = 0x7FFF
+    NO_SEQUENCE = -1
+    SNAPSHOT_VERSION = 1
+    SNAPSHOT_HEADER_BYTES = 10
+    SNAPSHOT_CRC_FROM = 6
+    SNAPSHOT_ENTRY_BYTES = 46
+    MARKER_ABORT = 0
+    MARKER_COMMIT = 1
+
+# Clients choose the producer ids that they send; a salt keeps them from choosing where they land.
+cdef uint64_t SALT = int.from_bytes(os.urandom(8), "little")
+
+
+cdef struct Marker:
+    int64_t timestamp
+    int32_t coordinator_epoch
+    bint aborted
+    bint empty              # compaction removed the record; the transaction is gone from the log
+
+
+cdef inline uint64_t scatter(int64_t producer_id) noexcept nogil:
+    cdef uint64_t x = <uint64_t>producer_id ^ SALT
+    x = (x ^ (x >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    x = (x ^ (x >> 27)) * <uint64_t>0x94D049BB133111EB
+    return x ^ (x >> 31)
+
+
+cdef inline int32_t sequence_add(int32_t sequence, int32_t increment) noexcept nogil:
+    """The sequence `increment` (>= 0) after this one; 2^31-1 is followed by 0."""
+    if sequence > SEQUENCE_MAX - increment:
+        return increment - (SEQUENCE_MAX - sequence) - 1
+    return sequence + increment
+
+
+cdef inline int32_t sequence_subtract(int32_t sequence, int32_t decrement) noexcept nogil:
+    if sequence < decrement:
+        return SEQUENCE_MAX - (decrement - sequence) + 1
+    return sequence - decrement
+
+
+cdef inline int32_t batch_last_sequence(const BatchHeader* h) noexcept nogil:
+    if h.base_sequence == NO_SEQUENCE:
+        return NO_SEQUENCE
+    return sequence_add(h.base_sequence, h.last_offset_delta)
+
+
+cdef inline StoredBatch* newest(ProducerEntry* entry) noexcept nogil:
+    return &entry.batches[(entry.batches_head + entry.batches_count - 1) % BATCHES_RETAINED]
+
+
+cdef inline int32_t last_sequence(const ProducerEntry* entry) noexcept nogil:
+    if entry.batches_count == 0:
+        return NO_SEQUENCE
+    return newest(<ProducerEntry*>entry).last_sequence
+
+
+cdef inline void set_epoch(ProducerEntry* entry, int16_t epoch) noexcept nogil:
+    if entry.producer_epoch != epoch:
+        entry.producer_epoch = epoch
+        entry.batches_count = 0
+        entry.batches_head = 0
+
+
+cdef inline void remember(
+    ProducerEntry* entry, int32_t last, int32_t delta, int64_t last_offset, int64_t timestamp
+) noexcept nogil:
+    cdef StoredBatch* place
+    if entry.batches_count == BATCHES_RETAINED:
+        entry.batches_head = <uint8_t>((entry.batches_head + 1) % BATCHES_RETAINED)
+    else:
+        entry.batches_count += 1
+    place = newest(entry)
+    place.last_sequence = last
+    place.offset_delta = delta
+    place.last_offset = last_offset
+    place.timestamp = timestamp
+
+
+cdef bint read_varint(const uint8_t** at, const uint8_t* end, int64_t* out) noexcept nogil:
+    """Zigzag varint of at most ten bytes; False when it is cut short or over-long."""
+    cdef uint64_t value = 0
+    cdef int shift = 0
+    while at[0] < end and shift < 64:
+        value |= <uint64_t>(at[0][0] & 0x7F) << shift
+        at[0] += 1
+        if not (at[0] - 1)[0] & 0x80:
+            out[0] = <int64_t>(value >> 1) ^ -<int64_t>(value & 1)
+            return True
+        shift += 7
+    return False
+
+
+cdef int read_marker(const BatchHeader* h, const uint8_t* batch, Py_ssize_t n, Marker* out) except -1:
+    """The end-transaction marker of a control batch; CorruptBatch when it is none."""
+    cdef const uint8_t* at = batch + HEADER_BYTES
+    cdef const uint8_t* end = batch + batch_bytes(h)
+    cdef const uint8_t* key
+    cdef int64_t length, delta, offset_delta, key_length, value_length
+    cdef int kind = 0
+    if n < batch_bytes(h):
+        raise CorruptBatch("the control batch is cut short")
+    out.empty = h.records_count == 0
+    if out.empty:
+        return 0
+    if h.attributes & ATTR_CODEC:
+        raise CorruptBatch("a control batch is never compressed")
+    if not read_varint(&at, end, &length) or length < 1 or length > end - at:
+        raise CorruptBatch("the control record's length is wrong")
+    end = at + length
+    at += 1  # the record's attributes, unused
+    if (
+        not read_varint(&at, end, &delta)
+        or not read_varint(&at, end, &offset_delta)
+        or not read_varint(&at, end, &key_length)
+        or key_length < 4
+        or key_length > end - at
+    ):
+        raise CorruptBatch("the control record's key is wrong")
+    key = at
+    at += key_length
+    if not read_varint(&at, end, &value_length) or value_length < 6 or value_length > end - at:
+        raise CorruptBatch("the end-transaction marker's value is wrong")
+    kind = <int16_t>load_be16(key + 2)
+    if <int16_t>load_be16(key) < 0 or (kind != MARKER_ABORT and kind != MARKER_COMMIT):
+        raise CorruptBatch(f"control record of type {kind} under a producer id: not a marker")
+    if <int16_t>load_be16(at) < 0:
+        raise CorruptBatch("the end-transaction marker's version is negative")
+    out.aborted = kind == MARKER_ABORT
+    out.coordinator_epoch = <int32_t>load_be32(at + 2)
+    out.timestamp = h.base_timestamp + delta
+    return 0
+
+
+cdef int list_insert(TransactionList* list_, int64_t first, int64_t last, int64_t producer_id) except -1:
+    """Insert by first offset; an item with the same first offset is replaced."""
+    cdef Py_ssize_t place = list_.count
+    cdef Py_ssize_t capacity
+    cdef void* grown
+    while place > 0 and list_.items[place - 1].first_offset >= first:
+        place -= 1
+    if place == list_.count or list_.items[place].first_offset != first:
+        if list_.count == list_.capacity:
+            capacity = list_.capacity * 2 if list_.capacity else 8
+            grown = realloc(list_.items, <size_t>capacity * sizeof(OngoingTransaction))
+            if grown == NULL:
+                raise MemoryError()
+            list_.items = <OngoingTransaction*>grown
+            list_.capacity = capacity
+        memmove(
+            &list_.items[place + 1],
+            &list_.items[place],
+            <size_t>(list_.count - place) * sizeof(OngoingTransaction),
+        )
+        list_.count += 1
+    list_.items[place].first_offset = first
+    list_.items[place].last_offset = last
+    list_.items[place].producer_id = producer_id
+    return 0
+
+
+cdef void list_remove_first_offset(TransactionList* list_, int64_t first) noexcept nogil:
+    cdef Py_ssize_t place
+    for place in range(list_.count):
+        if list_.items[place].first_offset == first:
+            list_.count -= 1
+            memmove(
+                &list_.items[place],
+                &list_.items[place + 1],
+                <size_t>(list_.count - place) * sizeof(OngoingTransaction),
+            )
+            return
+
+
+cdef void list_drop_decided_below(TransactionList* list_, int64_t offset) noexcept nogil:
+    cdef Py_ssize_t place, kept = 0
+    for place in range(list_.count):
+        if list_.items[place].last_offset >= offset:
+            list_.items[kept] = list_.items[place]
+            kept += 1
+    list_.count = kept
+
+
+cdef inline uint32_t java_hash(int64_t producer_id) noexcept nogil:
+    """Long.hashCode() spread as java.util.HashMap does."""
+    cdef uint32_t h = <uint32_t>(<uint64_t>producer_id ^ (<uint64_t>producer_id >> 32))
+    return h ^ (h >> 16)
+
+
+cdef object describe(const ProducerEntry* entry):
+    cdef StoredBatch* last
+    cdef int32_t sequence = NO_SEQUENCE
+    cdef int64_t offset = -1
+    cdef int32_t delta = 0
+    if entry.batches_count:
+        last = newest(<ProducerEntry*>entry)
+        sequence, offset, delta = last.last_sequence, last.last_offset, last.offset_delta
+    return ProducerState(
+        entry.producer_id,
+        entry.producer_epoch,
+        sequence,
+        offset,
+        delta,
+        entry.last_timestamp,
+        entry.coordinator_epoch,
+        entry.txn_first_offset,
+    )
+
+
+cdef class ProducerStateTable:
+    """See the module's text for the rules and producer_state.pyi for the methods' contracts."""
+
+    def __cinit__(self, expiration_ms=86_400_000):
+        self.expiration_ms = expiration_ms
+        self.buckets = 16
+        self.rebuild_slots(8)
+
+    def __dealloc__(self):
+        free(self.entries)
+        free(self.slots)
+        free(self.ongoing.items)
+        free(self.unreplicated.items)
+        free(self.completed)
+
+    def __len__(self):
+        return self.count
+
+    # ---- lookup -------------------------------------------------------------------------------
+
+    cdef ProducerEntry* find(self, int64_t producer_id) noexcept nogil:
+        cdef Py_ssize_t slot = <Py_ssize_t>(scatter(producer_id) & <uint64_t>self.slots_mask)
+        cdef int32_t place
+        while True:
+            place = self.slots[slot]
+            if place < 0:
+                return NULL
+            if self.entries[place].producer_id == producer_id:
+                return &self.entries[place]
+            slot = (slot + 1) & self.slots_mask
+
+    cdef ProducerEntry* find_or_add(self, int64_t producer_id) except NULL:
+        cdef ProducerEntry* entry = self.find(producer_id)
+        cdef Py_ssize_t slot, capacity
+        cdef void* grown
+        if entry != NULL:
+            return entry
+        if self.count == self.capacity:
+            capacity = self.capacity * 2 if self.capacity else 8
+            grown = realloc(self.entries, <size_t>capacity * sizeof(ProducerEntry))
+            if grown == NULL:
+                raise MemoryError()
+            self.entries = <ProducerEntry*>grown
+            self.capacity = capacity
+        if (self.count + 1) * 2 > self.slots_mask + 1:
+            self.rebuild_slots((self.count + 1) * 2)
+        entry = &self.entries[self.count]
+        memset(entry, 0, sizeof(ProducerEntry))
+        entry.producer_id = producer_id
+        entry.producer_epoch = -1
+        entry.coordinator_epoch = -1
+        entry.last_timestamp = -1
+        entry.txn_first_offset = -1
+        slot = <Py_ssize_t>(scatter(producer_id) & <uint64_t>self.slots_mask)
+        while self.slots[slot] >= 0:
+            slot = (slot + 1) & self.slots_mask
+        self.slots[slot] = <int32_t>self.count
+        self.count += 1
+        while self.count * 4 > self.buckets * 3:
+            self.buckets *= 2
+        return entry
+
+    cdef int rebuild_slots(self, Py_ssize_t wanted) except -1:
+        cdef Py_ssize_t size = 16
+        cdef Py_ssize_t place, slot
+        cdef void* grown
+        while size < wanted * 2:
+            size *= 2
+        grown = realloc(self.slots, <size_t>size * sizeof(int32_t))
+        if grown == NULL:
+            raise MemoryError()
+        self.slots = <int32_t*>grown
+        self.slots_mask = size - 1
+        memset(self.slots, 0xFF, <size_t>size * sizeof(int32_t))
+        for place in range(self.count):
+            slot = <Py_ssize_t>(scatter(self.entries[place].producer_id) & <uint64_t>self.slots_mask)
+            while self.slots[slot] >= 0:
+                slot = (slot + 1) & self.slots_mask
+            self.slots[slot] = <int32_t>place
+        return 0
+
+    # ---- before an append -----------------------------------------------------------------------
+
+    cdef int check(self, const BatchHeader* h, int origin, DuplicateBatch* dup) except -1:
+        cdef ProducerEntry* entry
+        cdef StoredBatch* stored
+        cdef int i
+        if h.producer_id < 0 or origin == ORIGIN_REPLICA or origin == ORIGIN_RAFT:
+            return CHECK_NEW
+        if h.attributes & ATTR_CONTROL:
+            return CHECK_NEW  # check_marker() is for those
+        entry = self.find(h.producer_id)
+        if entry == NULL:
+            return CHECK_NEW
+        if origin == ORIGIN_CLIENT and h.producer_epoch == entry.producer_epoch:
+            for i in range(entry.batches_count):
+                stored = &entry.batches[(entry.batches_head + i) % BATCHES_RETAINED]
+                if (
+                    stored.last_sequence == batch_last_sequence(h)
+                    and sequence_subtract(stored.last_sequence, stored.offset_delta) == h.base_sequence
+                ):
+                    dup.base_offset = stored.last_offset - stored.offset_delta
+                    dup.last_offset = stored.last_offset
+                    dup.timestamp = stored.timestamp
+                    return CHECK_DUPLICATE
+        self.check_epoch(entry, h)
+        if origin == ORIGIN_CLIENT:
+            self.check_sequence(entry, h)
+        if entry.txn_first_offset >= 0 and not h.attributes & ATTR_TRANSACTIONAL:
+            raise InvalidTxnState(
+                f"producer {h.producer_id} has a transaction open since offset"
+                f" {entry.txn_first_offset} and sent a batch outside of it"
+            )
+        return CHECK_NEW
+
+    cdef int check_epoch(self, const ProducerEntry* entry, const BatchHeader* h) except -1:
+        if h.producer_epoch < entry.producer_epoch:
+            raise InvalidProducerEpoch(
+                f"epoch {h.producer_epoch} of producer {h.producer_id} is smaller than"
+                f" {entry.producer_epoch}, the last one seen"
+            )
+        return 0
+
+    cdef int check_sequence(self, const ProducerEntry* entry, const BatchHeader* h) except -1:
+        cdef int32_t last
+        if h.producer_epoch != entry.producer_epoch:
+            if h.base_sequence != 0 and entry.producer_epoch != -1:
+                raise OutOfOrderSequence(
+                    f"the first batch of epoch {h.producer_epoch} of producer {h.producer_id} has"
+                    f" sequence {h.base_sequence}, not 0 (the epoch before was {entry.producer_epoch})"
+                )
+            return 0
+        last = last_sequence(entry)
+        if h.base_sequence == last + <int64_t>1 or (h.base_sequence == 0 and last == SEQUENCE_MAX):
+            return 0
+        raise OutOfOrderSequence(
+            f"sequence {h.base_sequence} of producer {h.producer_id} does not follow {last}"
+        )
+
+    cdef int check_marker(
+        self, const BatchHeader* h, const uint8_t* batch, Py_ssize_t n, int transaction_version
+    ) except -1:
+        cdef Marker marker
+        cdef ProducerEntry* entry
+        read_marker(h, batch, n, &marker)
+        entry = self.find(h.producer_id)
+        if entry == NULL or marker.empty:
+            return 0
+        # With transaction version 2 the marker itself carries the bumped epoch, so an equal one is
+        # a late marker, unless it repeats one whose transaction is over (or the epoch is used up).
+        if transaction_version >= 2 and h.producer_epoch == entry.producer_epoch:
+            if entry.txn_first_offset >= 0 and h.producer_epoch != EPOCH_MAX:
+                raise InvalidProducerEpoch(
+                    f"a marker of producer {h.producer_id} has epoch {h.producer_epoch}, which is"
+                    " that of the open transaction itself"
+                )
+        else:
+            self.check_epoch(entry, h)
+        if marker.coordinator_epoch < entry.coordinator_epoch:
+            raise CoordinatorFenced(
+                f"a marker of producer {h.producer_id} comes from coordinator epoch"
+                f" {marker.coordinator_epoch}; {entry.coordinator_epoch} was seen before"
+            )
+        return 0
+
+    # ---- after an append ------------------------------------------------------------------------
+
+    cdef int update(self, const BatchHeader* h, const uint8_t* batch, Py_ssize_t n) except -1:
+        cdef ProducerEntry* entry
+        if h.producer_id < 0:
+            return 0
+        if h.attributes & ATTR_CONTROL:
+            return self.apply_marker(h, batch, n)
+        entry = self.find_or_add(h.producer_id)
+        if entry.txn_first_offset < 0 and h.attributes & ATTR_TRANSACTIONAL:
+            list_insert(&self.ongoing, h.base_offset, -1, h.producer_id)
+            entry.txn_first_offset = h.base_offset
+        set_epoch(entry, h.producer_epoch)
+        remember(
+            entry,
+            batch_last_sequence(h),
+            h.last_offset_delta,
+            h.base_offset + h.last_offset_delta,
+            h.max_timestamp,
+        )
+        entry.last_timestamp = h.max_timestamp
+        return 0
+
+    cdef int apply_marker(self, const BatchHeader* h, const uint8_t* batch, Py_ssize_t n) except -1:
+        cdef Marker marker
+        cdef ProducerEntry* entry
+        read_marker(h, batch, n, &marker)
+        if marker.empty:
+            return 0
+        entry = self.find_or_add(h.producer_id)
+        if entry.txn_first_offset >= 0:
+            self.complete(entry, h.base_offset, marker.aborted)
+        set_epoch(entry, h.producer_epoch)
+        entry.coordinator_epoch = marker.coordinator_epoch
+        entry.txn_first_offset = -1
+        entry.last_timestamp = marker.timestamp
+        return 0
+
+    cdef int complete(self, ProducerEntry* entry, int64_t last_offset, bint aborted) except -1:
+        cdef CompletedTransaction* done
+        cdef Py_ssize_t i, capacity
+        cdef void* grown
+        if self.completed_count == self.completed_capacity:
+            capacity = self.completed_capacity * 2 if self.completed_capacity else 8
+            grown = realloc(self.completed, <size_t>capacity * sizeof(CompletedTransaction))
+            if grown == NULL:
+                raise MemoryError()
+            self.completed = <CompletedTransaction*>grown
+            self.completed_capacity = capacity
+        list_insert(&self.unreplicated, entry.txn_first_offset, last_offset, entry.producer_id)
+        list_remove_first_offset(&self.ongoing, entry.txn_first_offset)
+        done = &self.completed[self.completed_count]
+        done.producer_id = entry.producer_id
+        done.first_offset = entry.txn_first_offset
+        done.last_offset = last_offset
+        done.last_stable_offset = last_offset + 1
+        done.aborted = aborted
+        for i in range(self.ongoing.count):
+            if self.ongoing.items[i].producer_id != entry.producer_id:
+                done.last_stable_offset = self.ongoing.items[i].first_offset
+                break
+        self.completed_count += 1
+        return 0
+
+    cdef void forget_completed(self) noexcept nogil:
+        self.completed_count = 0
+
+    cdef int64_t unstable_offset(self, int64_t high_watermark) noexcept nogil:
+        cdef int64_t first = -1
+        cdef Py_ssize_t i
+        if self.ongoing.count:
+            first = self.ongoing.items[0].first_offset
+        for i in range(self.unreplicated.count):
+            if self.unreplicated.items[i].last_offset >= high_watermark:
+                if first < 0 or self.unreplicated.items[i].first_offset < first:
+                    first = self.unreplicated.items[i].first_offset
+                break
+        return first
+
+    # ---- Python ---------------------------------------------------------------------------------
+
+    def check_batch(self, const uint8_t[::1] batch not None, int origin=ORIGIN_CLIENT):
+        cdef BatchHeader h
+        cdef DuplicateBatch dup
+        load_header(batch, &h)
+        if self.check(&h, origin, &dup) == CHECK_DUPLICATE:
+            return Duplicate(dup.base_offset, dup.last_offset, dup.timestamp)
+        return None
+
+    def check_marker_batch(self, const uint8_t[::1] batch not None, int transaction_version=0):
+        cdef BatchHeader h
+        load_header(batch, &h)
+        if not h.attributes & ATTR_CONTROL or h.producer_id < 0:
+            raise CorruptBatch("not an end-transaction marker: no control batch of a producer id")
+        self.check_marker(&h, &batch[0], batch.shape[0], transaction_version)
+
+    def update_batch(self, const uint8_t[::1] batch not None):
+        cdef BatchHeader h
+        load_header(batch, &h)
+        self.update(&h, &batch[0], batch.shape[0])
+
+    def take_completed(self):
+        cdef Py_ssize_t i
+        cdef CompletedTransaction* done
+        taken = []
+        for i in range(self.completed_count):
+            done = &self.completed[i]
+            taken.append(
+                Completed(
+                    done.producer_id,
+                    done.first_offset,
+                    done.last_offset,
+                    done.last_stable_offset,
+                    done.aborted != 0,
+                )
+            )
+        self.forget_completed()
+        return taken
+
+    def first_unstable_offset(self, int64_t high_watermark):
+        cdef int64_t first = self.unstable_offset(high_watermark)
+        return first if first >= 0 else None
+
+    def on_high_watermark(self, int64_t high_watermark):
+        list_drop_decided_below(&self.unreplicated, high_watermark)
+
+    def on_log_start_offset(self, int64_t log_start_offset):
+        list_drop_decided_below(&self.unreplicated, log_start_offset)
+
+    def expire(self, int64_t now_ms):
+        cdef Py_ssize_t place, kept = 0
+        cdef ProducerEntry* entry
+        for place in range(self.count):
+            entry = &self.entries[place]
+            if entry.txn_first_offset < 0 and now_ms - entry.last_timestamp >= self.expiration_ms:
+                continue
+            self.entries[kept] = entry[0]
+            kept += 1
+        place = self.count - kept
+        if place:
+            self.count = kept
+            self.rebuild_slots(kept + 1)
+        return place
+
+    def clear(self):
+        self.count = 0
+        self.ongoing.count = 0
+        self.unreplicated.count = 0
+        self.completed_count = 0
+        self.rebuild_slots(8)
+
+    def active(self):
+        cdef Py_ssize_t place
+        return [describe(&self.entries[place]) for place in range(self.count)]
+
+    def last_entry(self, int64_t producer_id):
+        cdef ProducerEntry* entry = self.find(producer_id)
+        return describe(entry) if entry != NULL else None
+
+    def transactions(self):
+        cdef Py_ssize_t i
+        cdef OngoingTransaction* item
+        listed = []
+        for i in range(self.ongoing.count):
+            item = &self.ongoing.items[i]
+            listed.append(Transaction(item.producer_id, item.first_offset, item.last_offset))
+        for i in range(self.unreplicated.count):
+            item = &self.unreplicated.items[i]
+            listed.append(Transaction(item.producer_id, item.first_offset, item.last_offset))
+        listed.sort(key=lambda transaction: transaction.first_offset)
+        return listed
+
+    def oldest_transaction_timestamp_ms(self):
+        cdef ProducerEntry* entry
+        if not self.ongoing.count:
+            return -1
+        entry = self.find(self.ongoing.items[0].producer_id)
+        return entry.last_timestamp if entry != NULL else -1
+
+    # ---- snapshot -------------------------------------------------------------------------------
+
+    cdef list snapshot_order(self):
+        cdef Py_ssize_t place
+        cdef uint32_t mask = <uint32_t>(self.buckets - 1)
+        keyed = [
+            (java_hash(self.entries[place].producer_id) & mask, place) for place in range(self.count)
+        ]
+        keyed.sort()
+        return keyed
+
+    def take_snapshot(self):
+        data = bytearray(SNAPSHOT_HEADER_BYTES + SNAPSHOT_ENTRY_BYTES * self.count)
+        cdef uint8_t[::1] view = data
+        cdef uint8_t* start = &view[0]
+        cdef uint8_t* at = start + SNAPSHOT_HEADER_BYTES
+        cdef ProducerEntry* entry
+        cdef StoredBatch* last
+        cdef Py_ssize_t place
+        store_be16(start, SNAPSHOT_VERSION)
+        store_be32(start + 6, <uint32_t>self.count)
+        for _, place in self.snapshot_order():
+            entry = &self.entries[place]
+            last = newest(entry) if entry.batches_count else NULL
+            store_be64(at, <uint64_t>entry.producer_id)
+            store_be16(at + 8, <uint16_t>entry.producer_epoch)
+            store_be32(at + 10, <uint32_t>(last.last_sequence if last != NULL else NO_SEQUENCE))
+            store_be64(at + 14, <uint64_t>(last.last_offset if last != NULL else -1))
+            store_be32(at + 22, <uint32_t>(last.offset_delta if last != NULL else 0))
+            store_be64(at + 26, <uint64_t>entry.last_timestamp)
+            store_be32(at + 34, <uint32_t>entry.coordinator_epoch)
+            store_be64(at + 38, <uint64_t>entry.txn_first_offset)
+            at += SNAPSHOT_ENTRY_BYTES
+        store_be32(
+            start + 2,
+            crc32c_update(0, start + SNAPSHOT_CRC_FROM, view.shape[0] - SNAPSHOT_CRC_FROM),
+        )
+        return bytes(data)
+
+    def load(self, data not None, *, int64_t now_ms=-1, where="producer snapshot"):
+        cdef ProducerEntry* entry
+        cdef Py_ssize_t added = 0
+        for state in read_snapshot(data, where):
+            if (
+                now_ms >= 0
+                and state.transaction_start_offset < 0
+                and now_ms - <int64_t>state.last_timestamp_ms >= self.expiration_ms
+            ):
+                continue
+            entry = self.find_or_add(state.producer_id)
+            entry.producer_epoch = state.producer_epoch
+            entry.coordinator_epoch = state.coordinator_epoch
+            entry.last_timestamp = state.last_timestamp_ms
+            entry.txn_first_offset = -1
+            entry.batches_count = entry.batches_head = 0
+            if state.last_offset >= 0:
+                remember(
+                    entry,
+                    state.last_sequence,
+                    state.offset_delta,
+                    state.last_offset,
+                    state.last_timestamp_ms,
+                )
+            if state.transaction_start_offset >= 0:
+                list_insert(
+                    &self.ongoing, state.transaction_start_offset, -1, state.producer_id
+                )
+                entry.txn_first_offset = state.transaction_start_offset
+            added += 1
+        return added
+
+
+cdef int load_header(const uint8_t[::1] batch, BatchHeader* h) except -1:
+    if batch.shape[0] == 0:
+        raise CorruptBatch("an empty buffer holds no batch")
+    raise_status(batch_header(&batch[0], batch.shape[0], h), None)
+    return 0
+
+
+def read_snapshot(data not None, where="producer snapshot"):
+    cdef const uint8_t[::1] view = data
+    cdef Py_ssize_t n = view.shape[0]
+    cdef const uint8_t* at
+    cdef uint32_t stored, computed
+    cdef int64_t count, i
+    if n < SNAPSHOT_HEADER_BYTES:
+        raise CorruptFile(f"{n} bytes, a snapshot has {SNAPSHOT_HEADER_BYTES} at least", where, n)
+    at = &view[0]
+    if load_be16(at) != SNAPSHOT_VERSION:
+        raise CorruptFile(f"version {<int16_t>load_be16(at)}, not {SNAPSHOT_VERSION}", where, 0)
+    count = <int32_t>load_be32(at + 6)
+    if count < 0 or SNAPSHOT_HEADER_BYTES + count * SNAPSHOT_ENTRY_BYTES != n:
+        raise CorruptFile(f"{count} producers cannot be what fills {n} bytes", where, 6)
+    stored = load_be32(at + 2)
+    computed = crc32c_update(0, at + SNAPSHOT_CRC_FROM, n - SNAPSHOT_CRC_FROM)
+    if stored != computed:
+        raise CorruptFile(
+            f"the stored CRC is 0x{stored:08x}, that of the bytes 0x{computed:08x}", where, 2
+        )
+    entries = []
+    at += SNAPSHOT_HEADER_BYTES
+    for i in range(count):
+        if <int64_t>load_be64(at) < 0 or <int32_t>load_be32(at + 22) < 0:
+            raise CorruptFile(
+                "a negative producer id or offset delta", where, at - &view[0]
+            )
+        entries.append(
+            ProducerState(
+                <int64_t>load_be64(at),
+                <int16_t>load_be16(at + 8),
+                <int32_t>load_be32(at + 10),
+                <int64_t>load_be64(at + 14),
+                <int32_t>load_be32(at + 22),
+                <int64_t>load_be64(at + 26),
+                <int32_t>load_be32(at + 34),
+                <int64_t>load_be64(at + 38),
+            )
+        )
+        at += SNAPSHOT_ENTRY_BYTES
+    return entries
