@@ -1,4 +1,4 @@
-"""Build kcore under AddressSanitizer and UBSan beside the tree, and run its tests or the fuzzers on it.
+"""Build kcore under ASan and UBSan beside the tree; run its tests or the fuzzers on it.
 
 ``setup.py build`` places every file in build/asan/lib, so that no release module can shadow a
 sanitized one; Python runs with -P for the same reason. Leak detection is off: CPython keeps memory

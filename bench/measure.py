@@ -97,8 +97,8 @@ def prefill(node: Node, topic: str, case: Case) -> None:
     request = frames.produce(topic, batch, acks=1)
     written = 0
     while written < case.batches:
-        args = ("--seconds", 0.05, "--warm", 0) if case.batches > 1 else ("--requests", 1, "--warm", 0)
-        written += int(load(node, "produce", [request], *args)["requests"])
+        window = ("--seconds", 0.05) if case.batches > 1 else ("--requests", 1)
+        written += int(load(node, "produce", [request], *window, "--warm", 0)["requests"])
 
 
 def run(case: Case, node: Node, topics: Topics, seconds: float, warm: float) -> Measured:
