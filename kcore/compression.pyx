@@ -1,0 +1,486 @@
+# cython: freethreading_compatible=True
+"""The codecs of record batches: gzip, snappy, lz4 and zstd, as Java and librdkafka write and read them.
+
+- gzip: RFC 1952, members one after the other.
+- snappy: read in xerial's framing (a 16-byte header, then blocks behind a big-endian length, which is what
+  Java writes) and bare (what librdkafka writes); written in xerial's framing, blocks of 32 KiB.
+- lz4: one frame of independent blocks; written with 64 KiB blocks and neither checksums nor content size. Linked
+  blocks are refused: Java's reader cannot read them, so a broker must not store them.
+- zstd: frames one after the other; windows up to 128 MiB, as Java's reader allows. What level 22 of Java's writer
+  makes announces such a window however small the batch is; the memory touched stays that of the output.
+
+Nothing is decompressed beyond the caller's limit, and nothing is allocated for a length that the input
+merely claims: lz4 and zstd are walked block by block first for the most they can hold, snappy's claim is held against
+the best ratio of its format. The libraries do their work without the GIL. What Java's readers pass
+over in silence (bytes after the end of the stream) is refused, since readers differ in what they make of it.
+"""
+
+import enum
+import zlib
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from kcore.endian cimport load_be32, store_be32
+
+from kcore.errors import DecompressedTooLarge, DecompressionFailed, UnsupportedCompression
+
+# Loaded when first used: each of them takes milliseconds to import.
+cdef object _lz4_frame = None
+cdef object _zstandard = None
+cdef object _snappy = None
+cdef object _snappy_error = None
+cdef object _zstd_error = None
+cdef list _zstd_pool = []
+
+cdef enum:
+    XERIAL_BLOCK_BYTES = 32768
+    XERIAL_HEADER_BYTES = 16
+    ZSTD_BLOCK_BYTES_MAX = 131072
+    ZSTD_WINDOW_BYTES_MAX = 134217728
+    # A snappy copy of 3 bytes makes 64 at most.
+    SNAPPY_RATIO_MAX = 22
+    # An lz4 length byte adds 255 at most.
+    LZ4_RATIO_MAX = 255
+
+XERIAL_MAGIC = b"\x82SNAPPY\x00"
+XERIAL_HEADER = XERIAL_MAGIC + b"\x00\x00\x00\x01\x00\x00\x00\x01"
+
+
+class Codec(enum.IntEnum):
+    """The codec numbers of a batch's attributes, by the names of compression.type."""
+
+    NONE = 0
+    GZIP = 1
+    SNAPPY = 2
+    LZ4 = 3
+    ZSTD = 4
+
+
+# codec -> (default level, smallest, largest), as Kafka's compression.*.level; gzip's -1 is zlib's own default.
+LEVELS = {1: (-1, 1, 9), 3: (9, 1, 17), 4: (3, -131072, 22)}
+
+
+cdef inline uint32_t _le32(const uint8_t* p) noexcept nogil:
+    return <uint32_t>p[0] | <uint32_t>p[1] << 8 | <uint32_t>p[2] << 16 | <uint32_t>p[3] << 24
+
+
+cdef object _too_large(int64_t bytes_max):
+    return DecompressedTooLarge(f"the payload decompresses to more than {bytes_max} bytes")
+
+
+# ---------------------------------------------------------------------------------------------- gzip
+
+cdef object _gunzip(object payload, int64_t bytes_max):
+    cdef list parts = []
+    cdef int64_t left = bytes_max
+    cdef object source = payload
+    while True:
+        stream = zlib.decompressobj(31)
+        try:
+            part = stream.decompress(source, left + 1)
+        except zlib.error as error:
+            raise DecompressionFailed(f"gzip: {error}") from None
+        if len(part) > left:
+            raise _too_large(bytes_max)
+        left -= len(part)
+        if not stream.eof:
+            # The output limit cannot be what stopped it: `left + 1` bytes would have come then.
+            raise DecompressionFailed("gzip: the stream is cut short")
+        parts.append(part)
+        source = stream.unused_data
+        if not source:
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+# -------------------------------------------------------------------------------------------- snappy
+
+cdef int _load_snappy() except -1:
+    global _snappy, _snappy_error
+    if _snappy is None:
+        import cramjam
+
+        _snappy_error = cramjam.DecompressionError
+        _snappy = cramjam.snappy
+    return 0
+
+
+cdef int64_t _snappy_claim(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    """The length that a bare snappy block says it decompresses to; -1 when it cannot be true."""
+    cdef uint64_t length = 0
+    cdef int shift = 0
+    cdef Py_ssize_t i = 0
+    while True:
+        if i >= n or shift > 28:
+            return -1
+        length |= (<uint64_t>(p[i] & 0x7F)) << shift
+        i += 1
+        if p[i - 1] < 0x80:
+            break
+        shift += 7
+    if length > <uint64_t>0xFFFFFFFFU or length > <uint64_t>(n - i) * SNAPPY_RATIO_MAX:
+        return -1
+    return <int64_t>length
+
+
+cdef int64_t _xerial_claim(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    """The sum of what the blocks of xerial's framing claim; -1 when the framing is broken.
+
+    A header may come again wherever a block may begin: writers' outputs may stand one after the other."""
+    cdef Py_ssize_t at = XERIAL_HEADER_BYTES
+    cdef int64_t total = 0, claim
+    cdef uint32_t size
+    while at < n:
+        if n - at < 4:
+            return -1
+        size = load_be32(p + at)
+        if size == <uint32_t>0x82534E41U and n - at >= XERIAL_HEADER_BYTES:
+            at += XERIAL_HEADER_BYTES
+            continue
+        at += 4
+        if size > <uint64_t>(n - at):
+            return -1
+        claim = _snappy_claim(p + at, <Py_ssize_t>size)
+        if claim < 0:
+            return -1
+        total += claim
+        at += <Py_ssize_t>size
+    return total
+
+
+cdef int _unsnappy_block(object block, object target) except -1:
+    try:
+        written = _snappy.decompress_raw_into(block, target)
+    except _snappy_error as error:
+        raise DecompressionFailed(f"{error}") from None
+    if written != len(target):
+        raise DecompressionFailed("snappy: a block holds less than it claims")
+    return 0
+
+
+cdef object _unsnappy(object payload, int64_t bytes_max):
+    cdef const uint8_t[::1] view = payload
+    cdef Py_ssize_t n = view.shape[0], at, filled = 0, size
+    cdef int64_t total, claim
+    _load_snappy()
+    framed = n >= XERIAL_HEADER_BYTES and bytes(view[:8]) == XERIAL_MAGIC
+    total = _xerial_claim(&view[0], n) if framed else _snappy_claim(&view[0], n) if n else -1
+    if total < 0:
+        raise DecompressionFailed("snappy: the lengths of the blocks cannot be true")
+    if total > bytes_max:
+        raise _too_large(bytes_max)
+    output = bytearray(total)
+    source = memoryview(payload)
+    target = memoryview(output)
+    if not framed:
+        _unsnappy_block(source, target)
+        return output
+    at = XERIAL_HEADER_BYTES
+    while at < n:
+        size = <Py_ssize_t>load_be32(&view[at])
+        if size == <uint32_t>0x82534E41U and n - at >= XERIAL_HEADER_BYTES:
+            at += XERIAL_HEADER_BYTES
+            continue
+        at += 4
+        claim = _snappy_claim(&view[at], size)
+        _unsnappy_block(source[at : at + size], target[filled : filled + claim])
+        filled += <Py_ssize_t>claim
+        at += size
+    return output
+
+
+cdef object _snap(object payload):
+    cdef Py_ssize_t at, n
+    cdef uint8_t length[4]
+    _load_snappy()
+    source = memoryview(payload).cast("B")
+    n = len(source)
+    parts = [XERIAL_HEADER]
+    for at in range(0, n, XERIAL_BLOCK_BYTES):
+        block = bytes(_snappy.compress_raw(source[at : at + XERIAL_BLOCK_BYTES]))
+        store_be32(length, <uint32_t>len(block))
+        parts.append(length[:4])
+        parts.append(block)
+    return b"".join(parts)
+
+
+# ----------------------------------------------------------------------------------------------- lz4
+
+cdef int _load_lz4() except -1:
+    global _lz4_frame
+    if _lz4_frame is None:
+        import lz4.frame
+
+        _lz4_frame = lz4.frame
+    return 0
+
+
+cdef const char* _lz4_bound(const uint8_t* p, Py_ssize_t n, int64_t* bound) noexcept nogil:
+    """Walk one frame; the most that its blocks can hold goes to `bound`. Returns what is wrong, or NULL."""
+    cdef Py_ssize_t at = 7
+    cdef uint32_t size
+    cdef int64_t block_max
+    cdef uint8_t flags
+    bound[0] = 0
+    if n < 7 or _le32(p) != 0x184D2204:
+        return "no frame"
+    flags = p[4]
+    if flags >> 6 != 1 or flags & 0x03:
+        return "a frame of an unknown version or with a dictionary"
+    if not flags & 0x20:
+        return "linked blocks"
+    if p[5] & 0x8F or p[5] >> 4 < 4:
+        return "an unknown block size"
+    block_max = <int64_t>1 << (8 + 2 * (p[5] >> 4))
+    if flags & 0x08:
+        at += 8
+    while True:
+        if n - at < 4:
+            return "the frame is cut short"
+        size = _le32(p + at)
+        at += 4
+        if size == 0:
+            break
+        if (size & 0x7FFFFFFF) > block_max or n - at < <int64_t>(size & 0x7FFFFFFF):
+            return "a block that leaves its frame"
+        if size & <uint32_t>0x80000000U:
+            size &= 0x7FFFFFFF
+            bound[0] += size
+        else:
+            bound[0] += min(block_max, <int64_t>size * LZ4_RATIO_MAX)
+        at += size + (4 if flags & 0x10 else 0)
+    if flags & 0x04:
+        at += 4
+    if at != n:
+        return "bytes after the frame" if at < n else "the frame is cut short"
+    return NULL
+
+
+cdef object _unlz4(object payload, int64_t bytes_max):
+    cdef const uint8_t[::1] view = payload
+    cdef int64_t bound = 0
+    cdef const char* wrong
+    _load_lz4()
+    if view.shape[0] == 0:
+        raise DecompressionFailed("lz4: no frame")
+    wrong = _lz4_bound(&view[0], view.shape[0], &bound)
+    if wrong != NULL:
+        raise DecompressionFailed(f"lz4: {wrong.decode('ascii')}")
+    stream = _lz4_frame.LZ4FrameDecompressor()
+    try:
+        # The one byte more is what lets the end mark be read when the output is as long as it may be.
+        output = stream.decompress(payload, max_length=min(bound, bytes_max) + 1)
+    except (RuntimeError, ValueError, EOFError) as error:
+        raise DecompressionFailed(f"lz4: {error}") from None
+    if len(output) > bytes_max:
+        raise _too_large(bytes_max)
+    if not stream.eof:
+        raise DecompressionFailed("lz4: the frame does not end")
+    return output
+
+
+cdef object _lz4(object payload, int level):
+    _load_lz4()
+    # Kafka's default level is lz4's fast compressor; every other is the high compressor, which in lz4's own
+    # numbers begins at 3 and ends at 12.
+    return _lz4_frame.compress(
+        payload,
+        compression_level=0 if level == 9 else min(max(level, 3), 12),
+        block_size=_lz4_frame.BLOCKSIZE_MAX64KB,
+        block_linked=False,
+        content_checksum=False,
+        block_checksum=False,
+        store_size=False,
+    )
+
+
+# ---------------------------------------------------------------------------------------------- zstd
+
+cdef int _load_zstd() except -1:
+    global _zstandard, _zstd_error
+    if _zstandard is None:
+        import zstandard
+
+        _zstd_error = zstandard.ZstdError
+        _zstandard = zstandard
+    return 0
+
+
+cdef const char* _zstd_frame(const uint8_t* p, Py_ssize_t n, Py_ssize_t* frame_bytes,
+                             int64_t* bound, bint* skippable) noexcept nogil:
+    """Walk the frame at p: its size, and the most that its blocks can hold (or what its header says, when that is
+    less; a lie is found out when it is decompressed). Returns what is wrong, or NULL."""
+    cdef Py_ssize_t at = 5
+    cdef uint32_t header, size
+    cdef uint64_t window = 0, content = 0
+    cdef int64_t block_max
+    cdef int content_bytes, dictionary_bytes, i
+    cdef uint8_t descriptor
+    bound[0] = 0
+    skippable[0] = False
+    if n < 5:
+        return "the frame is cut short"
+    header = _le32(p)
+    if header & <uint32_t>0xFFFFFFF0U == <uint32_t>0x184D2A50:
+        skippable[0] = True
+        if n < 8 or <uint64_t>_le32(p + 4) > <uint64_t>(n - 8):
+            return "the frame is cut short"
+        frame_bytes[0] = 8 + <Py_ssize_t>_le32(p + 4)
+        return NULL
+    if header != <uint32_t>0xFD2FB528U:
+        return "no frame"
+    descriptor = p[4]
+    if descriptor & 0x08:
+        return "a reserved bit is set"
+    dictionary_bytes = (1 << (descriptor & 3)) >> 1
+    content_bytes = 1 << (descriptor >> 6)
+    if content_bytes == 1 and not descriptor & 0x20:
+        content_bytes = 0
+    if n - at < (0 if descriptor & 0x20 else 1) + dictionary_bytes + content_bytes:
+        return "the frame is cut short"
+    if not descriptor & 0x20:
+        window = <uint64_t>1 << (10 + (p[at] >> 3))
+        window += (window >> 3) * (p[at] & 7)
+        at += 1
+    for i in range(dictionary_bytes):
+        if p[at + i] != 0:
+            return "a dictionary"
+    at += dictionary_bytes
+    for i in range(content_bytes):
+        content |= <uint64_t>p[at + i] << (8 * i)
+    if content_bytes == 2:
+        content += 256
+    at += content_bytes
+    if descriptor & 0x20:
+        window = content
+    if window > ZSTD_WINDOW_BYTES_MAX:
+        return "a window of more than 128 MiB"
+    block_max = <int64_t>min(window, <uint64_t>ZSTD_BLOCK_BYTES_MAX)
+    while True:
+        if n - at < 3:
+            return "the frame is cut short"
+        header = <uint32_t>p[at] | <uint32_t>p[at + 1] << 8 | <uint32_t>p[at + 2] << 16
+        at += 3
+        size = header >> 3
+        if (header >> 1) & 3 == 3 or <int64_t>size > block_max:
+            return "a block of an unknown kind or size"
+        if (header >> 1) & 3 == 1:
+            bound[0] += size
+            size = 1
+        else:
+            bound[0] += <int64_t>size if (header >> 1) & 3 == 0 else block_max
+        if n - at < <int64_t>size:
+            return "the frame is cut short"
+        at += size
+        if header & 1:
+            break
+    if descriptor & 0x04:
+        at += 4
+        if at > n:
+            return "the frame is cut short"
+    if content_bytes:
+        if content > <uint64_t>bound[0]:
+            return "a content size that its blocks cannot hold"
+        bound[0] = <int64_t>content
+    frame_bytes[0] = at
+    return NULL
+
+
+cdef object _unzstd(object payload, int64_t bytes_max):
+    cdef const uint8_t[::1] view = payload
+    cdef Py_ssize_t n = view.shape[0], at = 0, frame_bytes = 0
+    cdef int64_t bound = 0, left = bytes_max
+    cdef bint skippable = False
+    cdef const char* wrong
+    cdef list parts = []
+    _load_zstd()
+    if n == 0:
+        raise DecompressionFailed("zstd: no frame")
+    source = memoryview(payload)
+    # A decompressor is not for two threads at once, and costs more than a small batch: keep what comes back.
+    try:
+        machine = _zstd_pool.pop()
+    except IndexError:
+        machine = _zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
+    while at < n:
+        wrong = _zstd_frame(&view[at], n - at, &frame_bytes, &bound, &skippable)
+        if wrong != NULL:
+            raise DecompressionFailed(f"zstd: {wrong.decode('ascii')}")
+        if not skippable and bound:
+            try:
+                part = machine.decompress(
+                    source[at : at + frame_bytes], max_output_size=min(bound, left + 1)
+                )
+            except _zstd_error as error:
+                if bound > left:
+                    # Its output did not fit, or it is broken: either way more than allowed was asked for.
+                    raise _too_large(bytes_max) from None
+                raise DecompressionFailed(f"zstd: {error}") from None
+            if len(part) > left:
+                raise _too_large(bytes_max)
+            left -= len(part)
+            parts.append(part)
+        at += frame_bytes
+    if len(_zstd_pool) < 8:
+        _zstd_pool.append(machine)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+# ----------------------------------------------------------------------------------------- all codecs
+
+cdef object decompress_payload(int codec, object payload, int64_t bytes_max):
+    if codec == CODEC_NONE:
+        if len(payload) > bytes_max:
+            raise _too_large(bytes_max)
+        return payload
+    if bytes_max < 0:
+        raise _too_large(bytes_max)
+    if codec == CODEC_GZIP:
+        return _gunzip(payload, bytes_max)
+    if codec == CODEC_SNAPPY:
+        return _unsnappy(payload, bytes_max)
+    if codec == CODEC_LZ4:
+        return _unlz4(payload, bytes_max)
+    if codec == CODEC_ZSTD:
+        return _unzstd(payload, bytes_max)
+    raise UnsupportedCompression(f"there is no codec {codec}")
+
+
+cdef object compress_payload(int codec, object payload, int level):
+    if codec < CODEC_NONE or codec > CODEC_ZSTD:
+        raise UnsupportedCompression(f"there is no codec {codec}")
+    if codec in LEVELS:
+        default, smallest, largest = LEVELS[codec]
+        if level == LEVEL_DEFAULT:
+            level = default
+        elif level != default and not smallest <= level <= largest:
+            raise ValueError(f"{Codec(codec).name.lower()} has no level {level}")
+    if codec == CODEC_NONE:
+        return payload
+    if codec == CODEC_GZIP:
+        stream = zlib.compressobj(level, zlib.DEFLATED, 31)
+        return stream.compress(payload) + stream.flush()
+    if codec == CODEC_SNAPPY:
+        return _snap(payload)
+    if codec == CODEC_LZ4:
+        return _lz4(payload, level)
+    _load_zstd()
+    return _zstandard.ZstdCompressor(level=level).compress(payload)
+
+
+def decompress(codec, payload not None, *, bytes_max):
+    """The decompressed payload as a bytes-like object of at most bytes_max bytes.
+
+    Raises DecompressedTooLarge beyond the limit (without having decompressed more than that), DecompressionFailed for
+    anything that is not one well-formed stream, UnsupportedCompression for another codec.
+    """
+    view = memoryview(payload).cast("B")
+    return decompress_payload(codec, view, bytes_max)
+
+
+def compress(codec, payload not None, level=None):
+    """The payload compressed as Kafka's own clients do; level by Kafka's numbers, None for its default.
+
+    Raises UnsupportedCompression for another codec, ValueError for a level that the codec does not have.
+    """
+    view = memoryview(payload).cast("B")
+    return compress_payload(codec, view, LEVEL_DEFAULT if level is None else level)
