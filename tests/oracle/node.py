@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-#: What a node of one gets unless told otherwise: small internal topics, no waiting for group members.
+#: What a node of one gets unless told otherwise: small internal topics, no wait for members.
 SINGLE_NODE: dict[str, str] = {
     "process.roles": "broker,controller",
     "node.id": "1",

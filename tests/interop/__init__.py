@@ -1,0 +1,1 @@
+"""Real clients of many languages against one node. Run by ``make interop``."""
