@@ -80,7 +80,7 @@ class ControllerSettings:
                 continue
             if value is not None:
                 given[attribute] = value
-        voters = config["controller.quorum.voters"] if "controller.quorum.voters" in config else ""
+        voters = config.get("controller.quorum.voters", "")
         if not isinstance(voters, str):
             voters = ",".join(voters or ())
         return cls(voters=parse_quorum_voters(voters), endpoints=endpoints, **given)
