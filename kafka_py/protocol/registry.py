@@ -1,0 +1,204 @@
+"""Which APIs there are: everything here is derived from the message tables."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from importlib import import_module
+from typing import NamedTuple
+
+from kafka_py.protocol.schema import Range, Request, Response
+
+MODULES = (
+    "acls",
+    "api_versions",
+    "brokers",
+    "cluster",
+    "configs",
+    "fetch",
+    "group_offsets",
+    "groups",
+    "metadata",
+    "offsets",
+    "produce",
+    "quorum",
+    "quotas",
+    "sasl",
+    "share",
+    "share_state",
+    "streams",
+    "telemetry",
+    "tokens",
+    "topics",
+    "transactions",
+)
+"""The modules that hold request and response tables."""
+
+
+class ApiKey(IntEnum):
+    """API keys under Kafka's names. 4-7 are gone since 4.0."""
+
+    PRODUCE = 0
+    FETCH = 1
+    LIST_OFFSETS = 2
+    METADATA = 3
+    OFFSET_COMMIT = 8
+    OFFSET_FETCH = 9
+    FIND_COORDINATOR = 10
+    JOIN_GROUP = 11
+    HEARTBEAT = 12
+    LEAVE_GROUP = 13
+    SYNC_GROUP = 14
+    DESCRIBE_GROUPS = 15
+    LIST_GROUPS = 16
+    SASL_HANDSHAKE = 17
+    API_VERSIONS = 18
+    CREATE_TOPICS = 19
+    DELETE_TOPICS = 20
+    DELETE_RECORDS = 21
+    INIT_PRODUCER_ID = 22
+    OFFSET_FOR_LEADER_EPOCH = 23
+    ADD_PARTITIONS_TO_TXN = 24
+    ADD_OFFSETS_TO_TXN = 25
+    END_TXN = 26
+    WRITE_TXN_MARKERS = 27
+    TXN_OFFSET_COMMIT = 28
+    DESCRIBE_ACLS = 29
+    CREATE_ACLS = 30
+    DELETE_ACLS = 31
+    DESCRIBE_CONFIGS = 32
+    ALTER_CONFIGS = 33
+    ALTER_REPLICA_LOG_DIRS = 34
+    DESCRIBE_LOG_DIRS = 35
+    SASL_AUTHENTICATE = 36
+    CREATE_PARTITIONS = 37
+    CREATE_DELEGATION_TOKEN = 38
+    RENEW_DELEGATION_TOKEN = 39
+    EXPIRE_DELEGATION_TOKEN = 40
+    DESCRIBE_DELEGATION_TOKEN = 41
+    DELETE_GROUPS = 42
+    ELECT_LEADERS = 43
+    INCREMENTAL_ALTER_CONFIGS = 44
+    ALTER_PARTITION_REASSIGNMENTS = 45
+    LIST_PARTITION_REASSIGNMENTS = 46
+    OFFSET_DELETE = 47
+    DESCRIBE_CLIENT_QUOTAS = 48
+    ALTER_CLIENT_QUOTAS = 49
+    DESCRIBE_USER_SCRAM_CREDENTIALS = 50
+    ALTER_USER_SCRAM_CREDENTIALS = 51
+    VOTE = 52
+    BEGIN_QUORUM_EPOCH = 53
+    END_QUORUM_EPOCH = 54
+    DESCRIBE_QUORUM = 55
+    ALTER_PARTITION = 56
+    UPDATE_FEATURES = 57
+    ENVELOPE = 58
+    FETCH_SNAPSHOT = 59
+    DESCRIBE_CLUSTER = 60
+    DESCRIBE_PRODUCERS = 61
+    BROKER_REGISTRATION = 62
+    BROKER_HEARTBEAT = 63
+    UNREGISTER_BROKER = 64
+    DESCRIBE_TRANSACTIONS = 65
+    LIST_TRANSACTIONS = 66
+    ALLOCATE_PRODUCER_IDS = 67
+    CONSUMER_GROUP_HEARTBEAT = 68
+    CONSUMER_GROUP_DESCRIBE = 69
+    CONTROLLER_REGISTRATION = 70
+    GET_TELEMETRY_SUBSCRIPTIONS = 71
+    PUSH_TELEMETRY = 72
+    ASSIGN_REPLICAS_TO_DIRS = 73
+    LIST_CONFIG_RESOURCES = 74
+    DESCRIBE_TOPIC_PARTITIONS = 75
+    SHARE_GROUP_HEARTBEAT = 76
+    SHARE_GROUP_DESCRIBE = 77
+    SHARE_FETCH = 78
+    SHARE_ACKNOWLEDGE = 79
+    ADD_RAFT_VOTER = 80
+    REMOVE_RAFT_VOTER = 81
+    UPDATE_RAFT_VOTER = 82
+    INITIALIZE_SHARE_GROUP_STATE = 83
+    READ_SHARE_GROUP_STATE = 84
+    WRITE_SHARE_GROUP_STATE = 85
+    DELETE_SHARE_GROUP_STATE = 86
+    READ_SHARE_GROUP_STATE_SUMMARY = 87
+    STREAMS_GROUP_HEARTBEAT = 88
+    STREAMS_GROUP_DESCRIBE = 89
+    DESCRIBE_SHARE_GROUP_OFFSETS = 90
+    ALTER_SHARE_GROUP_OFFSETS = 91
+    DELETE_SHARE_GROUP_OFFSETS = 92
+    STREAMS_GROUP_TOPOLOGY_DESCRIPTION_UPDATE = 93
+    UNREGISTER_CONTROLLER = 94
+
+
+class Api(NamedTuple):
+    """One API: its messages and versions.
+
+    `versions`: the inclusive range that Kafka calls stable; the tables may know later, unstable
+    ones.
+    """
+
+    key: ApiKey
+    name: str
+    request: type[Request]
+    response: type[Response]
+    versions: Range
+    flexible: int | None
+    listeners: frozenset[str]
+
+    def request_header_version(self, version: int) -> int:
+        """1, or 2 with tagged fields. For any version: the header tells which it is."""
+        return 2 if self.flexible is not None and version >= self.flexible else 1
+
+    def response_header_version(self, version: int) -> int:
+        """0, or 1 with tagged fields; always 0 for ApiVersions, whose reader does not know the
+        version yet."""
+        if self.key == ApiKey.API_VERSIONS:
+            return 0
+        return 1 if self.flexible is not None and version >= self.flexible else 0
+
+    @property
+    def advertised(self) -> Range:
+        """The range to put into ApiVersions: `versions`, but Produce from 0.
+
+        librdkafka's check for old message formats needs that (KAFKA-18659); versions 0-2 are
+        refused all the same.
+        """
+        return (0, self.versions[1]) if self.key == ApiKey.PRODUCE else self.versions
+
+
+def _collect() -> dict[ApiKey, Api]:
+    requests: dict[int, type[Request]] = {}
+    responses: dict[int, type[Response]] = {}
+    for name in MODULES:
+        for value in vars(import_module(f"kafka_py.protocol.{name}")).values():
+            if not isinstance(value, type) or getattr(value, "KEY", None) is None:
+                continue
+            if issubclass(value, Request):
+                requests[value.KEY] = value  # type: ignore[index]
+            elif issubclass(value, Response):
+                responses[value.KEY] = value  # type: ignore[index]
+    return {
+        ApiKey(key): Api(
+            ApiKey(key),
+            request.__name__.removesuffix("Request"),
+            request,
+            responses[key],
+            (request.VERSIONS[0], request.STABLE),
+            request.FLEXIBLE,
+            request.LISTENERS,
+        )
+        for key, request in sorted(requests.items())
+    }
+
+
+API: dict[ApiKey, Api] = _collect()
+"""API key -> API, of all that the tables know."""
+
+
+def message_class(name: str) -> type[Request] | type[Response]:
+    """The request or response of that name, such as "FetchRequest"; KeyError when there is none."""
+    for api in API.values():
+        for cls in (api.request, api.response):
+            if cls.__name__ == name:
+                return cls
+    raise KeyError(name)
