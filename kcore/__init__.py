@@ -39,6 +39,9 @@ if TYPE_CHECKING:
         build,
         build_control,
         build_end_marker,
+        control_key,
+        parse_control_key,
+        parse_end_marker,
         recompress,
     )
     from kcore.columns import decode_columns
@@ -53,6 +56,9 @@ _HOMES = {
     "build": "kcore.batch_builder",
     "build_control": "kcore.batch_builder",
     "build_end_marker": "kcore.batch_builder",
+    "control_key": "kcore.batch_builder",
+    "parse_control_key": "kcore.batch_builder",
+    "parse_end_marker": "kcore.batch_builder",
     "recompress": "kcore.batch_builder",
     "decode_columns": "kcore.columns",
     "Codec": "kcore.compression",
@@ -91,9 +97,12 @@ __all__ = [
     "build_control",
     "build_end_marker",
     "compress",
+    "control_key",
     "decode_columns",
     "decompress",
     "get_include",
+    "parse_control_key",
+    "parse_end_marker",
     "recompress",
     "validate",
 ]

@@ -2,6 +2,20 @@
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
 
 from kcore.endian cimport load_be16, load_be32, load_be64, store_be32, store_be64
+from kcore.record cimport (
+    STATUS_BAD_COUNT,
+    STATUS_BAD_CRC,
+    STATUS_BAD_HEADERS,
+    STATUS_BAD_LENGTH,
+    STATUS_BAD_MAGIC,
+    STATUS_BAD_OFFSET_DELTA,
+    STATUS_BAD_RECORD_LENGTH,
+    STATUS_BAD_VARINT,
+    STATUS_OK,
+    STATUS_SHORT,
+    STATUS_TRAILING,
+    RecordHead,
+)
 
 cdef enum:
     LOG_OVERHEAD = 12          # base offset and batch length: what batch_length does not count
@@ -30,19 +44,6 @@ cdef enum:
     ATTR_CONTROL = 0x20
     ATTR_DELETE_HORIZON = 0x40
     ATTR_RESERVED = 0xFF80
-
-cdef enum:
-    STATUS_OK = 0
-    STATUS_SHORT               # the buffer ends before the batch does
-    STATUS_BAD_LENGTH          # batch_length below 49
-    STATUS_BAD_MAGIC
-    STATUS_BAD_CRC
-    STATUS_BAD_COUNT           # records count negative, or not that of the last offset delta
-    STATUS_BAD_VARINT          # over-long, or cut short
-    STATUS_BAD_RECORD_LENGTH   # a record, key, value or header that leaves its enclosure, or a length below -1
-    STATUS_BAD_OFFSET_DELTA    # not 0, 1, 2, ...
-    STATUS_BAD_HEADERS         # a negative count, or one that the bytes left cannot hold
-    STATUS_TRAILING            # bytes left over after the last record
 
 cdef struct BatchHeader:       # the 61 bytes in host order
     int64_t base_offset
@@ -163,3 +164,10 @@ cdef void batch_set_log_append_time(uint8_t* p, int64_t timestamp_ms) noexcept n
 
 # Raise the exception that a status stands for (0: nothing); `where` is a position, a path or None.
 cdef int raise_status(int status, object where) except -1
+
+cdef class RecordBatch:
+    cdef Py_buffer buffer
+    cdef const uint8_t* data
+    cdef BatchHeader h
+    cdef readonly Py_ssize_t position
+    cdef int64_t decompressed_bytes_max

@@ -1,7 +1,7 @@
 """Types of kcore.record_batch: record batch v2 seen from Python."""
 
 from collections.abc import Iterator
-from typing import NamedTuple, final
+from typing import NamedTuple, Self, final
 
 from typing_extensions import Buffer
 
@@ -35,9 +35,11 @@ class RecordBatch:
     `check_crc` or `validate` before trusting the rest. Keeps the buffer exported while it lives.
     """
 
-    def __init__(
-        self, buffer: Buffer, position: int = 0, *, decompressed_bytes_max: int = ...
-    ) -> None: ...
+    def __new__(
+        cls, buffer: Buffer, position: int = 0, *, decompressed_bytes_max: int = ...
+    ) -> Self: ...
+    @property
+    def position(self) -> int: ...
     @property
     def base_offset(self) -> int: ...
     @property
@@ -119,9 +121,3 @@ def set_max_timestamp(
     buffer: bytearray | memoryview, timestamp_type: int, timestamp_ms: int
 ) -> None:
     """Write timestamp type, max timestamp and the new checksum, when they differ."""
-
-def parse_control_key(key: Buffer) -> tuple[int, int]:
-    """(version, type) of a control record's key; InvalidRecord below 4 bytes or version < 0."""
-
-def parse_end_marker(record: Record) -> tuple[bool, int]:
-    """(committed, coordinator epoch) of an end-of-transaction record; InvalidRecord otherwise."""

@@ -1,0 +1,1 @@
+# Columns are made for Python; nothing here is for cimport.

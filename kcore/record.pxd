@@ -1,0 +1,97 @@
+# One record of a batch: the walk that validation, iteration and columns share. Inline, since it runs once a record.
+# The layout is drawn in record_batch.pyx.
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from kcore.varint cimport read_varint, read_varlong
+
+cdef enum:
+    STATUS_OK = 0
+    STATUS_SHORT               # the buffer ends before the batch does
+    STATUS_BAD_LENGTH          # batch_length below 49
+    STATUS_BAD_MAGIC
+    STATUS_BAD_CRC
+    STATUS_BAD_COUNT           # records count negative, or not that of the last offset delta
+    STATUS_BAD_VARINT          # over-long, or cut short
+    STATUS_BAD_RECORD_LENGTH   # a record, key, value or header that leaves its enclosure, or a length below -1
+    STATUS_BAD_OFFSET_DELTA    # not 0, 1, 2, ...
+    STATUS_BAD_HEADERS         # a negative count, or one that the bytes left cannot hold
+    STATUS_TRAILING            # bytes left over after the last record
+
+cdef enum:
+    RECORD_BODY_MIN = 6        # attributes, two deltas, two lengths, a headers count
+
+cdef struct RecordHead:        # one record up to its headers; the pointers are into the payload
+    const uint8_t* end
+    const uint8_t* key
+    const uint8_t* value
+    int64_t timestamp_delta
+    int32_t offset_delta
+    int32_t key_length         # -1: null
+    int32_t value_length       # -1: null
+    int32_t headers_count
+
+cdef inline const uint8_t* record_head(const uint8_t* p, const uint8_t* end, RecordHead* out, int* status) noexcept nogil:
+    """Read one record up to its headers; returns where they begin, or NULL with the status set."""
+    cdef int32_t length
+    status[0] = STATUS_BAD_VARINT
+    p = read_varint(p, end, &length)
+    if p == NULL:
+        return NULL
+    if length < RECORD_BODY_MIN or length > end - p:
+        status[0] = STATUS_BAD_RECORD_LENGTH
+        return NULL
+    end = p + length
+    out.end = end
+    # Java's reader ignores the attributes of a record, and so has every writer's byte to be let through.
+    p = read_varlong(p + 1, end, &out.timestamp_delta)
+    if p == NULL:
+        return NULL
+    p = read_varint(p, end, &out.offset_delta)
+    if p == NULL:
+        return NULL
+    p = read_varint(p, end, &out.key_length)
+    if p == NULL:
+        return NULL
+    out.key = p
+    if out.key_length < -1 or out.key_length > end - p:
+        status[0] = STATUS_BAD_RECORD_LENGTH
+        return NULL
+    if out.key_length > 0:
+        p += out.key_length
+    p = read_varint(p, end, &out.value_length)
+    if p == NULL:
+        return NULL
+    out.value = p
+    if out.value_length < -1 or out.value_length > end - p:
+        status[0] = STATUS_BAD_RECORD_LENGTH
+        return NULL
+    if out.value_length > 0:
+        p += out.value_length
+    p = read_varint(p, end, &out.headers_count)
+    if p == NULL:
+        return NULL
+    # A header is two bytes at least.
+    if out.headers_count < 0 or out.headers_count > (end - p) >> 1:
+        status[0] = STATUS_BAD_HEADERS
+        return NULL
+    status[0] = STATUS_OK
+    return p
+
+
+cdef inline int record_headers_skip(const uint8_t* p, const RecordHead* head) noexcept nogil:
+    """Walk the headers of a record; they have to end where it does."""
+    cdef int32_t i, length
+    for i in range(head.headers_count):
+        p = read_varint(p, head.end, &length)
+        if p == NULL:
+            return STATUS_BAD_VARINT
+        if length < 0 or length > head.end - p:
+            return STATUS_BAD_RECORD_LENGTH
+        p = read_varint(p + length, head.end, &length)
+        if p == NULL:
+            return STATUS_BAD_VARINT
+        if length < -1 or length > head.end - p:
+            return STATUS_BAD_RECORD_LENGTH
+        if length > 0:
+            p += length
+    return STATUS_OK if p == head.end else STATUS_BAD_RECORD_LENGTH
