@@ -28,8 +28,8 @@ OWN_KEYS: Final[tuple[OwnKey, ...]] = (
         "kafka_py.flush.policy",
         "string",
         "group",
-        "When a produce request with acks=all is answered: 'group' after a shared fdatasync at most "
-        "kafka_py.flush.group.ms after the append, 'batch' after an fdatasync begun at once, 'interval' and 'none' "
+        "When a produce request with acks=all is answered: 'group' after an fdatasync that "
+        "requests share (see kafka_py.flush.group.ms), 'batch' after one of its own, 'interval' and 'none' "
         "without waiting for the disk ('interval' flushes every kafka_py.flush.interval.ms in the background). "
         "flush.messages and flush.ms keep Kafka's meaning beside it.",
         valid=("none", "interval", "group", "batch"),
@@ -38,9 +38,9 @@ OWN_KEYS: Final[tuple[OwnKey, ...]] = (
     OwnKey(
         "kafka_py.flush.group.ms",
         "int",
-        2,
-        "Longest time that a group commit waits for more appends before its fdatasync, in milliseconds. A flush "
-        "starts at once when none is under way; this bounds how long the next one may collect.",
+        0,
+        "How long a group commit waits for more appends before its fdatasync, in milliseconds. With 0 it starts at "
+        "once when none is under way, and whatever arrives meanwhile shares the next one.",
         at_least=0,
         dynamic=True,
     ),

@@ -1,0 +1,276 @@
+"""One entry of ``log.dirs``: its lock, identity, checkpoints, the logs in it, and what happens when its disk fails.
+
+The file names are Kafka's: ``.lock``, ``meta.properties``, ``recovery-point-offset-checkpoint``,
+``log-start-offset-checkpoint``, ``replication-offset-checkpoint``, ``.kafka_cleanshutdown``, and one directory a partition
+called ``TOPIC-INDEX``. Directories that end in ``-delete`` are remains of deleted topics, ``-stray`` those of partitions
+that the metadata knows nothing of, ``-future`` half-moved replicas; all three are left out when logs are opened.
+"""
+
+import fcntl
+import logging
+import os
+import re
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from kcore.checkpoints import (
+    LOG_START_OFFSET_CHECKPOINT,
+    RECOVERY_POINT_CHECKPOINT,
+    REPLICATION_OFFSET_CHECKPOINT,
+    CleanShutdown,
+    MetaProperties,
+    OffsetCheckpoint,
+)
+from kcore.errors import CorruptFile, DirectoryLocked, KcoreError
+from kcore.log import Log, LogDirFailure
+from kcore.log_config import LogConfig
+from kcore.syscalls import fsync_dir
+
+from kafka_py.protocol.types import uuid_from_text
+
+__all__ = [
+    "DirectoryLock",
+    "LogDirectory",
+    "LogDirectoryError",
+    "PartitionKey",
+    "parse_partition_directory",
+]
+
+log = logging.getLogger("kafka_py.replication")
+
+PartitionKey = tuple[str, int]
+
+METADATA_TOPIC: Final = "__cluster_metadata"
+_NAME: Final = re.compile(r"(?P<topic>[A-Za-z0-9._-]+)-(?P<index>0|[1-9][0-9]{0,9})")
+_LOCKED: Final[set[tuple[int, int]]] = set()
+_LOCKED_GUARD: Final = threading.Lock()
+
+
+def parse_partition_directory(name: str) -> PartitionKey | None:
+    """(topic, index) of a partition's directory name, None for anything else."""
+    found = _NAME.fullmatch(name)
+    if found is None or name.endswith(("-delete", "-stray", "-future")):
+        return None
+    return found["topic"], int(found["index"])
+
+
+class LogDirectoryError(Exception):
+    """A directory that belongs to another node or cluster, or to none; the text says which."""
+
+
+class DirectoryLock:
+    """The exclusive hold on a data directory, against other processes (Kafka's included) and this one.
+
+    POSIX record locks, as Java's FileChannel.lock takes, do not exclude within a process: a table does that.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Takes the lock at once. Raises DirectoryLocked, or OSError when the directory cannot be written."""
+        self.path = path
+        self._fd = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        status = os.fstat(self._fd)
+        self._key = (status.st_dev, status.st_ino)
+        with _LOCKED_GUARD:
+            if self._key in _LOCKED:
+                # Closing any descriptor of the file would drop the process's record lock, so this one stays open
+                # for the life of the process; it is one descriptor for each refused attempt.
+                raise DirectoryLocked(f"{path} is in use by another broker in this process")
+            try:
+                fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(self._fd)
+                raise DirectoryLocked(f"{path} is in use by another process") from error
+            _LOCKED.add(self._key)
+
+    def release(self) -> None:
+        """Let go; twice is fine."""
+        with _LOCKED_GUARD:
+            if self._key in _LOCKED:
+                _LOCKED.discard(self._key)
+                os.close(self._fd)
+
+
+class LogDirectory:
+    """An opened (locked, identified) log directory.
+
+    Attributes:
+        path, directory_id (16 bytes), lock.
+        failure: shared by every log in it; :attr:`offline` once the disk failed, for good.
+        clean: the last run ended with a clean shutdown (the marker was there; it is taken away on opening).
+        recovery_points, log_starts, high_watermarks: what the checkpoints said at opening.
+    """
+
+    def __init__(
+        self, path: Path, lock: DirectoryLock, *, node_id: int, cluster_id: str | None
+    ) -> None:
+        """Checks meta.properties and reads the checkpoints. Raises LogDirectoryError or CorruptFile, naming what does not fit."""
+        self.path = path
+        self.lock = lock
+        self.failure = LogDirFailure(str(path))
+        meta = MetaProperties.read(path)
+        if meta is None:
+            raise LogDirectoryError(f"{path} has no meta.properties: it is not formatted")
+        if cluster_id is not None and meta.cluster_id != cluster_id:
+            raise LogDirectoryError(
+                f"{path} belongs to cluster {meta.cluster_id}, not to {cluster_id}"
+            )
+        if meta.node_id != node_id:
+            raise LogDirectoryError(f"{path} belongs to node {meta.node_id}, not to node {node_id}")
+        if meta.directory_id is None:
+            raise LogDirectoryError(f"{path} has no directory.id in its meta.properties")
+        self.cluster_id = meta.cluster_id
+        self.directory_id: bytes = uuid_from_text(meta.directory_id)
+        self._recovery_file = OffsetCheckpoint(path / RECOVERY_POINT_CHECKPOINT)
+        self._start_file = OffsetCheckpoint(path / LOG_START_OFFSET_CHECKPOINT)
+        self._mark_file = OffsetCheckpoint(path / REPLICATION_OFFSET_CHECKPOINT)
+        self.recovery_points = self._read(self._recovery_file)
+        self.log_starts = self._read(self._start_file)
+        self.high_watermarks = self._read(self._mark_file)
+        self._written: dict[str, dict[PartitionKey, int]] = {}
+        self.clean = CleanShutdown.exists(path)
+        self.broker_epoch_at_stop = self._read_epoch()
+
+    @property
+    def offline(self) -> bool:
+        """Whether the disk failed; it stays so until the broker is started anew."""
+        return self.failure.failed
+
+    def _read_epoch(self) -> int:
+        """The broker epoch of the last clean stop; -1 when there was none or it cannot be read."""
+        try:
+            marker = CleanShutdown.read(self.path)
+        except CorruptFile:
+            return -1
+        return -1 if marker is None else marker.broker_epoch
+
+    @staticmethod
+    def _read(file: OffsetCheckpoint) -> dict[PartitionKey, int]:
+        try:
+            return dict(file.read())
+        except CorruptFile as error:
+            # Without its checkpoint a log is recovered from its beginning, which is slow and always right.
+            log.warning("%s; going on without it", error)
+            return {}
+
+    def begin_run(self) -> None:
+        """Take the clean-shutdown marker away, durably, before the first write of this run."""
+        if self.clean:
+            CleanShutdown.delete(self.path)
+
+    def partition_directories(self) -> list[tuple[PartitionKey, Path]]:
+        """The partitions found on disk, without the metadata log, sorted."""
+        found = []
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                key = parse_partition_directory(entry.name) if entry.is_dir() else None
+                if key is not None and key[0] != METADATA_TOPIC:
+                    found.append((key, Path(entry.path)))
+        return sorted(found)
+
+    def open_log(
+        self, key: PartitionKey, config: LogConfig, *, now_ms: int, topic_id: bytes | None = None
+    ) -> Log:
+        """Open or create one partition's log, with what the checkpoints know of it. Raises LogFailed and the like."""
+        return Log.open(
+            str(self.path / f"{key[0]}-{key[1]}"),
+            config,
+            now_ms=now_ms,
+            clean=self.clean,
+            recovery_point=self.recovery_points.get(key, 0),
+            log_start_offset=self.log_starts.get(key, 0),
+            topic_id=topic_id,
+            failure=self.failure,
+        )
+
+    def open_logs(
+        self, config_of: Callable[[str], LogConfig], *, now_ms: int, threads: int
+    ) -> tuple[dict[PartitionKey, Log], dict[PartitionKey, KcoreError]]:
+        """Open every log found, ``threads`` at a time; a log that cannot be opened is returned with the reason."""
+        found = self.partition_directories()
+
+        def open_one(key: PartitionKey) -> Log | KcoreError:
+            try:
+                return self.open_log(key, config_of(key[0]), now_ms=now_ms)
+            except KcoreError as error:
+                return error
+
+        keys = [key for key, _ in found]
+        if len(keys) <= 1 or threads <= 1:
+            results: Iterable[Log | KcoreError] = map(open_one, keys)
+            opened = dict(zip(keys, results, strict=True))
+        else:
+            with ThreadPoolExecutor(threads, thread_name_prefix="kafka-py-open") as pool:
+                opened = dict(zip(keys, pool.map(open_one, keys), strict=True))
+        logs = {key: result for key, result in opened.items() if isinstance(result, Log)}
+        errors = {key: result for key, result in opened.items() if isinstance(result, KcoreError)}
+        for key, result in logs.items():
+            report = result.recovery_report
+            for cut in report.cuts:
+                log.warning(
+                    "%s-%d: cut %d bytes from byte %d of %s (offset %d): %s",
+                    *key,
+                    cut.size_bytes,
+                    cut.position,
+                    cut.file,
+                    cut.offset,
+                    cut.reason,
+                )
+        return logs, errors
+
+    def set_aside(self, key: PartitionKey, suffix: str) -> Path:
+        """Rename a (closed) partition directory to ``TOPIC-INDEX.UUID-suffix`` as Kafka does, durably."""
+        name = f"{key[0]}-{key[1]}"
+        ending = f".{uuid.uuid4().hex}-{suffix}"
+        target = self.path / (name[: 255 - len(ending)] + ending)
+        os.rename(self.path / name, target)
+        fsync_dir(str(self.path))
+        return target
+
+    def remove_leftovers(self) -> int:
+        """Remove what earlier runs left of deleted topics; returns how many directories went."""
+        removed = 0
+        for entry in list(self.path.iterdir()):
+            if entry.name.endswith("-delete") and entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+                removed += 1
+        return removed
+
+    # Checkpoints; each call may block on the disk for milliseconds and is safe in a worker thread.
+
+    def _write(
+        self, what: str, file: OffsetCheckpoint, entries: Mapping[PartitionKey, int]
+    ) -> None:
+        if self.offline or self._written.get(what) == entries:
+            return
+        try:
+            file.write(dict(entries))
+        except (OSError, KcoreError) as error:
+            self.failure.fail(error)
+            return
+        self._written[what] = dict(entries)
+
+    def write_recovery_points(self, entries: Mapping[PartitionKey, int]) -> None:
+        """recovery-point-offset-checkpoint; a failure takes the directory offline."""
+        self._write("recovery", self._recovery_file, entries)
+
+    def write_log_starts(self, entries: Mapping[PartitionKey, int]) -> None:
+        """log-start-offset-checkpoint; likewise."""
+        self._write("start", self._start_file, entries)
+
+    def write_high_watermarks(self, entries: Mapping[PartitionKey, int]) -> None:
+        """replication-offset-checkpoint; likewise."""
+        self._write("mark", self._mark_file, entries)
+
+    def end_run(self, broker_epoch: int) -> None:
+        """Put the clean-shutdown marker down; only after every log is closed and every checkpoint written."""
+        if not self.offline:
+            CleanShutdown(broker_epoch).write(self.path)
+
+    def close(self) -> None:
+        """Release the lock."""
+        self.lock.release()

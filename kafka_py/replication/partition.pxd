@@ -1,0 +1,36 @@
+# The compiled shape of partition.py: one struct-like class, read by the server's hot path without Python calls.
+
+from kcore.log cimport Log
+
+cdef class Partition:
+    cdef readonly str topic
+    cdef readonly bytes topic_id
+    cdef readonly long index
+    cdef readonly long broker_id
+    cdef public Log log
+    cdef public object directory
+    cdef readonly long leader_id
+    cdef readonly long leader_epoch
+    cdef readonly long partition_epoch
+    cdef readonly tuple replicas
+    cdef readonly tuple isr
+    cdef public bint leads
+    cdef readonly bint alone
+    cdef public bint offline
+    cdef public long min_isr_setting
+    cdef readonly long long log_start_offset
+    cdef readonly long long last_stable_offset
+    cdef readonly long long high_watermark
+    cdef readonly long long log_end_offset
+    cdef readonly long long leader_epoch_start_offset
+    cdef readonly dict followers
+    cdef public list fetch_waiters
+    cdef public object append_waiters
+    cdef public object queued_append
+    cdef public bint transactional
+    cdef public long long flush_messages
+
+    cpdef bint advance(self) except -1
+    cpdef int set_offsets(self, long long log_start, long long last_stable, long long high_watermark, long long log_end) except -1
+    cpdef int epoch_error(self, long current_leader_epoch) except -2
+    cpdef long long limit(self, int isolation_level, bint follower) except? -1

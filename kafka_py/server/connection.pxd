@@ -1,0 +1,119 @@
+# One client connection and what all connections of a node share.
+
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from kafka_py.server.fast_path cimport FastPath
+from kafka_py.server.output cimport Output
+
+cdef class Block:
+    cdef uint8_t* data
+    cdef Py_ssize_t capacity
+    cdef Py_ssize_t used                # bytes received; get_buffer exports what is behind them
+    cdef bint lent                      # a Body points into it: never written again by its connection
+    cdef int exports
+    cdef Py_ssize_t shape[1]
+
+
+cdef class Body:
+    cdef Block block
+    cdef const uint8_t* data
+    cdef Py_ssize_t size
+    cdef Py_ssize_t shape[1]
+
+
+cdef class Reply:
+    cdef Connection connection
+    cdef readonly bint done
+    cdef object parts                   # list, or None for a request without a reply
+    cdef Py_ssize_t request_bytes
+
+
+cdef class AppendReply(Reply):
+    cdef readonly int version
+    cdef int waiting
+    cdef list waits                     # (Partition, end offset) as registered
+    cdef readonly long long deadline_ms
+    cdef dict errors                    # id(Partition) -> wire error
+    cdef int complete(self) except -1
+    cdef object with_errors(self)
+
+
+cdef class Hub:
+    cdef readonly object node
+    cdef readonly object loop
+    cdef readonly object limits
+    cdef readonly FastPath fast
+    cdef readonly object flusher
+    cdef readonly object appends
+    cdef readonly object fetches
+    cdef object clock
+    cdef object clock_now
+    cdef object dispatch
+    cdef object route
+    cdef Block scratch
+    cdef readonly set connections
+    cdef list dirty
+    cdef bint in_wakeup
+    cdef bint scheduled
+    cdef public bint closing
+    cdef readonly long requests
+    cdef readonly long long inflight_bytes
+    cdef readonly long long inflight_bytes_max
+    cdef list stalled                   # connections that wait for the global budget
+
+    cdef int mark(self, Connection connection) except -1
+    cdef int end_wakeup(self) except -1
+
+
+cdef class Connection:
+    cdef readonly Hub hub
+    cdef readonly object listening
+    cdef object transport
+    cdef object socket
+    cdef int fd
+    cdef int writer_fd                  # a duplicate that the loop watches while the socket is full, else -1
+    cdef readonly str host
+    cdef readonly bint plain_role       # a broker listener: the compiled paths apply
+    cdef readonly str role
+    cdef Block own                      # None while no frame is begun
+    cdef readonly Output out
+    cdef object replies                 # deque of Reply, in the order of the requests
+    cdef readonly Py_ssize_t inflight_bytes
+    cdef bint reading
+    cdef readonly bint closed
+    cdef bint ending                    # close once everything is sent
+    cdef bint counted
+    cdef bint dirty
+    cdef readonly bint served           # one whole request was taken
+    cdef readonly double opened_at
+    cdef readonly double active_at
+    cdef readonly double frame_at       # when the unfinished frame began, 0 when there is none
+    cdef readonly double sent_at        # when the waiting output last shrank
+    cdef public object principal
+    cdef public str software_name
+    cdef public str software_version
+    cdef Py_ssize_t request_bytes_max
+    cdef Py_ssize_t inflight_bytes_max
+    cdef Py_ssize_t inflight_requests_max
+    cdef Py_ssize_t unsent_bytes_max
+    cdef bint raw
+
+    cdef Py_ssize_t take_frames(self, Block block, Py_ssize_t at) except -1
+    cdef int take_frame(self, Block block, const uint8_t* p, Py_ssize_t n) except -1
+    cdef int take_general(self, Block block, int key, int version, int32_t correlation, object client_id, const uint8_t* body, Py_ssize_t n, Py_ssize_t frame_bytes) except -1
+    cdef int answer(self, object parts, Py_ssize_t frame_bytes) except -1
+    cdef int wait(self, Reply reply, Py_ssize_t frame_bytes) except -1
+    cdef int pump(self) except -1
+    cdef int send(self) except -1
+    cdef bint may_take(self)
+    cdef int keep_nothing(self, Block block) except -1
+    cdef int keep_rest(self, Block block, Py_ssize_t at) except -1
+    cdef object text(self, const uint8_t* p, Py_ssize_t size)
+    cdef int queue_made(self, Py_ssize_t start) except -1
+    cdef object context(self, int key, int version, int32_t correlation, object client_id, Py_ssize_t frame_bytes)
+    cdef int later(self, object awaitable, Py_ssize_t frame_bytes) except -1
+    cdef Py_ssize_t skip_tags(self, const uint8_t* p, Py_ssize_t n)
+    cdef int stop_writer(self) except -1
+    cdef int stop_reading(self) except -1
+    cdef int end_with(self, object why) except -1
+    cdef int fail(self, object why) except -1

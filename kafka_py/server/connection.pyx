@@ -1,0 +1,780 @@
+# cython: auto_pickle=False
+"""A client's connection: frames in, requests to the compiled paths or the handlers, replies out in the order of requests.
+
+It is an asyncio ``BufferedProtocol``. Caveats first:
+
+* Bytes are received into one block that all connections share, as long as a wake-up brings whole frames; only a begun
+  frame moves into a block of its own, which grows with the bytes that arrived and never with the length that was
+  claimed. A block that a handler still reads from (a :class:`Body` is out) is given up and never written again.
+* Replies of one wake-up go out together by one system call where the socket takes them, straight to the socket; the
+  transport's own buffer is used only where there is no socket.
+* Back-pressure is "not reading": too many bytes being answered (on this connection or in all) or too many bytes that the
+  peer does not read stop the taking of further frames; :mod:`kafka_py.server.limits` closes those who overdo it.
+* Malformed bytes, unknown APIs and exceptions in handlers close this one connection and nothing else.
+"""
+
+import logging
+import os
+import time
+from collections import deque
+
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from kafka_py.server.fast_path cimport ANSWERED, BROKEN, DECLINED, SILENT, WAITING, FastPath
+from kafka_py.server.output cimport Output
+from kcore.endian cimport load_be16, load_be32
+
+from kafka_py.protocol.errors import ErrorCode, ProtocolError
+from kafka_py.protocol.produce import ProduceResponse
+from kafka_py.server.dispatch import CloseConnection, RequestContext, dispatch, route
+
+log = logging.getLogger("kafka_py.server")
+
+cdef enum:
+    SCRATCH_BYTES = 262144
+    BODY_COPIED_MAX = 32768
+    CLIENT_ID_MAX = 4096
+    HEADER_TAGS_MAX = 64
+    KEY_PRODUCE = 0
+    KEY_FETCH = 1
+    KEY_API_VERSIONS = 18
+
+cdef double monotonic() except? -1:
+    return time.monotonic()
+
+
+cdef class Block:
+    """Received bytes; exports, writable, the part that is still free."""
+
+    def __cinit__(self, Py_ssize_t capacity):
+        self.data = <uint8_t*>malloc(capacity)
+        if self.data == NULL:
+            raise MemoryError
+        self.capacity = capacity
+
+    def __dealloc__(self):
+        free(self.data)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.data + self.used, self.capacity - self.used, 0, flags)
+
+
+cdef class Body:
+    """One request body inside a block, read-only; the block stays as it is while this lives."""
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, <void*>self.data, self.size, 1, flags)
+
+
+cdef class Reply:
+    """The place of one reply in its connection's order."""
+
+    def finish(self, parts):
+        """Fill the place: a list of parts, or None when there is no reply. Twice is ignored."""
+        if self.done:
+            return
+        self.done = True
+        self.parts = parts
+        if not self.connection.closed:
+            self.connection.hub.mark(self.connection)
+
+    def from_task(self, task):
+        """Fill the place from a finished asyncio task; an exception in it closes the connection."""
+        if task.cancelled():
+            self.connection.fail(None)
+            return
+        error = task.exception()
+        if error is None:
+            self.finish(task.result())
+        else:
+            self.connection.fail(error)
+
+
+cdef class AppendReply(Reply):
+    """An acks=all answer that waits for replication or the disk; an AppendWaiter of the purgatory."""
+
+    def satisfied(self):
+        """One more of its partitions is there."""
+        self.waiting -= 1
+        if self.waiting == 0:
+            self.complete()
+
+    def expire(self):
+        """Its time is up: what is not there yet is answered REQUEST_TIMED_OUT."""
+        for partition, end_offset in self.waits:
+            if id(partition) not in self.errors and partition.high_watermark < end_offset:
+                self.errors[id(partition)] = int(ErrorCode.REQUEST_TIMED_OUT)
+        if not self.errors:
+            # Replicated, but the disk is slow: it is not durable as promised, so that is a time-out too.
+            for partition, _ in self.waits:
+                self.errors[id(partition)] = int(ErrorCode.REQUEST_TIMED_OUT)
+        self.complete()
+
+    def fail(self, int error):
+        """Called once for each partition that was lost; the others of the request count as they are."""
+        for partition, end_offset in self.waits:
+            if not partition.leads or partition.offline:
+                self.errors.setdefault(id(partition), error)
+        self.satisfied()
+
+    cdef int complete(self) except -1:
+        if self.done:
+            return 0
+        if self.errors:
+            self.parts = self.with_errors()
+        self.done = True
+        if not self.connection.closed:
+            self.connection.hub.mark(self.connection)
+        return 0
+
+    cdef object with_errors(self):
+        """The reply again, with the error codes of the partitions that failed."""
+        cdef bytes whole = b"".join([bytes(part) for part in self.parts])
+        cdef int header = 9 if self.version >= 9 else 8
+        response = ProduceResponse.decode(whole[header:], self.version)
+        hit = {
+            (p.topic_id if self.version >= 13 else p.topic, p.index): self.errors[id(p)]
+            for p, _ in self.waits
+            if id(p) in self.errors
+        }
+        for topic in response.responses:
+            key = topic.topic_id if self.version >= 13 else topic.name
+            for one in topic.partition_responses:
+                code = hit.get((key, one.index))
+                if code is not None:
+                    one.error_code = code
+                    one.base_offset = -1
+                    one.log_append_time_ms = -1
+                    one.log_start_offset = -1
+        body = response.encode(self.version)
+        length = header - 4 + len(body)
+        return [length.to_bytes(4, "big") + whole[4:header] + body]
+
+
+cdef class Hub:
+    """What the connections of one node share: the loop, the shared receive block, the byte budget, who has output.
+
+    ``mark`` notes that a connection has something to send; all of them are served at the end of the wake-up.
+    """
+
+    def __init__(self, node, loop, limits, fast, flusher):
+        self.node = node
+        self.loop = loop
+        self.limits = limits
+        self.fast = fast
+        self.flusher = flusher
+        self.appends = node.replicas.appends
+        self.fetches = node.replicas.fetches
+        self.clock = node.clock
+        self.clock_now = node.clock.now_ms
+        self.dispatch = dispatch
+        self.route = route
+        self.scratch = Block(SCRATCH_BYTES)
+        self.connections = set()
+        self.dirty = []
+        self.stalled = []
+        self.inflight_bytes_max = limits.inflight_bytes_total_max
+
+    cdef int mark(self, Connection connection) except -1:
+        if not connection.dirty:
+            connection.dirty = True
+            self.dirty.append(connection)
+        if not self.in_wakeup and not self.scheduled:
+            self.scheduled = True
+            self.loop.call_soon(self.work_off)
+        return 0
+
+    def touch_later(self):
+        """Something moved outside of a wake-up (a follower, a flush): look at those who wait, soon."""
+        if not self.in_wakeup and not self.scheduled:
+            self.scheduled = True
+            self.loop.call_soon(self.work_off)
+
+    def work_off(self):
+        """Serve everyone who was noted."""
+        self.scheduled = False
+        self.in_wakeup = True
+        self.fast.now_ms = self.clock_now()
+        self.end_wakeup()
+
+    cdef int end_wakeup(self) except -1:
+        cdef list batch
+        cdef Connection connection
+        cdef int rounds = 0
+        try:
+            while True:
+                if self.fetches.has_touched:
+                    self.fetches.work_off()
+                if not self.dirty:
+                    break
+                batch = self.dirty
+                self.dirty = []
+                for connection in batch:
+                    connection.dirty = False
+                    if connection.closed:
+                        continue
+                    try:
+                        connection.pump()
+                    except Exception as error:
+                        connection.fail(error)
+        finally:
+            self.in_wakeup = False
+        return 0
+
+    def budget_freed(self):
+        """Let connections that wait for the global byte budget go on."""
+        cdef list waiting
+        cdef Connection connection
+        if self.stalled and self.inflight_bytes < self.inflight_bytes_max:
+            waiting = self.stalled
+            self.stalled = []
+            for connection in waiting:
+                if not connection.closed:
+                    self.mark(connection)
+
+
+cdef class Connection:
+    """One connection; made by the listener for every accept. All methods run on the event loop."""
+
+    def __init__(self, Hub hub, listening):
+        self.hub = hub
+        self.listening = listening
+        self.role = listening.role
+        self.plain_role = listening.role == "broker"
+        self.out = Output()
+        self.out.sendfile_min = hub.limits.sendfile_bytes_min
+        self.replies = deque()
+        self.fd = -1
+        self.writer_fd = -1
+        self.host = ""
+        self.principal = "User:ANONYMOUS"
+        self.software_name = "unknown"
+        self.software_version = "unknown"
+        self.request_bytes_max = hub.limits.request_bytes_max
+        self.inflight_bytes_max = hub.limits.inflight_bytes_max
+        self.inflight_requests_max = hub.limits.inflight_requests_max
+        self.unsent_bytes_max = hub.limits.unsent_bytes_max
+
+    # The protocol's side
+
+    def connection_made(self, transport):
+        """The transport is there; limits may refuse it at once."""
+        self.transport = transport
+        peer = transport.get_extra_info("peername")
+        self.host = peer[0] if peer else ""
+        self.opened_at = self.active_at = self.sent_at = monotonic()
+        delay = self.hub.limits.admit(self, self.listening)
+        if delay < 0 or self.hub.closing:
+            self.closed = True
+            transport.abort()
+            return
+        self.counted = True
+        self.hub.connections.add(self)
+        self.socket = transport.get_extra_info("socket")
+        if self.socket is not None:
+            self.fd = self.socket.fileno()
+            self.raw = self.fd >= 0
+        self.reading = True
+        if delay > 0:
+            transport.pause_reading()
+            self.reading = False
+            self.hub.loop.call_later(delay, self.resume)
+
+    def get_buffer(self, sizehint):
+        """Where the next bytes go: the shared block, or behind the begun frame."""
+        cdef Block grown
+        cdef Block own = self.own
+        if own is None:
+            return self.hub.scratch
+        if own.capacity - own.used < 4096:
+            grown = Block(own.capacity * 2)
+            memcpy(grown.data, own.data, own.used)
+            grown.used = own.used
+            self.own = grown
+            return grown
+        return own
+
+    def buffer_updated(self, Py_ssize_t received):
+        """``received`` bytes are there: take every whole frame, then send what there is to send."""
+        cdef Hub hub = self.hub
+        cdef Block block = self.own
+        cdef Py_ssize_t at
+        if self.closed:
+            return
+        if block is None:
+            block = hub.scratch
+        block.used += received
+        self.active_at = monotonic()
+        hub.fast.now_ms = hub.clock_now()
+        hub.in_wakeup = True
+        try:
+            at = self.take_frames(block, 0)
+            self.keep_rest(block, at)
+            if not self.closed:
+                hub.mark(self)
+        except Exception as error:
+            self.fail(error)
+            if block is hub.scratch:
+                self.keep_nothing(block)
+        hub.end_wakeup()
+
+    def eof_received(self):
+        """The peer sends no more: what it asked for is still answered, then the connection closes."""
+        if self.replies or self.out.unsent:
+            self.ending = True
+            return True
+        return False
+
+    def connection_lost(self, error):
+        """The transport is gone."""
+        self.finish_closing()
+
+    def pause_writing(self):
+        """Of no use here: output is only handed to a transport that has no socket."""
+
+    def resume_writing(self):
+        """See pause_writing."""
+
+    # Frames
+
+    cdef int keep_nothing(self, Block block) except -1:
+        if block.lent:
+            self.hub.scratch = Block(SCRATCH_BYTES)
+        else:
+            block.used = 0
+        return 0
+
+    cdef int keep_rest(self, Block block, Py_ssize_t at) except -1:
+        """What is behind the last whole frame moves into this connection's own block."""
+        cdef Py_ssize_t rest = block.used - at
+        cdef Block own
+        cdef bint shared = block is self.hub.scratch
+        if self.closed:
+            rest = 0
+        if rest == 0:
+            self.own = None
+            self.frame_at = 0
+            if shared:
+                self.keep_nothing(block)
+            return 0
+        if at > 0 or self.frame_at == 0:
+            self.frame_at = self.active_at
+        if not shared and at == 0:
+            return 0
+        own = Block(max(65536, rest + rest // 2 + 4096))
+        memcpy(own.data, block.data + at, rest)
+        own.used = rest
+        self.own = own
+        if shared:
+            self.keep_nothing(block)
+        return 0
+
+    cdef bint may_take(self):
+        """Whether the next request may be begun: budgets of bytes in work and bytes unsent."""
+        if self.inflight_bytes > self.inflight_bytes_max or len(self.replies) >= self.inflight_requests_max:
+            return False
+        if self.out.unsent > self.unsent_bytes_max:
+            return False
+        if self.hub.inflight_bytes > self.hub.inflight_bytes_max and self.replies:
+            return False
+        return True
+
+    cdef Py_ssize_t take_frames(self, Block block, Py_ssize_t at) except -1:
+        """Take whole frames from ``at`` on; returns where the first one that was not taken begins."""
+        cdef Py_ssize_t size
+        while block.used - at >= 4:
+            size = <int32_t>load_be32(block.data + at)
+            if size < 0 or size > self.request_bytes_max:
+                self.fail(f"a frame of {size} bytes (socket.request.max.bytes is {self.request_bytes_max})")
+                return block.used
+            if not self.served and size > self.hub.limits.first_request_bytes_max and block.used - at >= 6:
+                if load_be16(block.data + at + 4) in (17, 18, 36):
+                    self.fail(f"a first request of {size} bytes")
+                    return block.used
+            if block.used - at - 4 < size:
+                return at
+            if not self.may_take():
+                if self.out.unsent > self.unsent_bytes_max:
+                    self.send()
+                if self.closed or not self.may_take():
+                    self.stop_reading()
+                    return at
+            self.take_frame(block, block.data + at + 4, size)
+            self.served = True
+            if self.closed:
+                return block.used
+            at += 4 + size
+        return at
+
+    cdef int take_frame(self, Block block, const uint8_t* p, Py_ssize_t n) except -1:
+        """One request: header, then the compiled path, then the general one."""
+        cdef int key, version, outcome
+        cdef int32_t correlation
+        cdef Py_ssize_t at = 8, size, start, externals, unsent
+        cdef Output out = self.out
+        cdef object client_id = None
+        cdef Hub hub = self.hub
+        cdef AppendReply waiting
+        if n < 10:
+            self.fail("a request shorter than its header")
+            return 0
+        key = <int16_t>load_be16(p)
+        version = <int16_t>load_be16(p + 2)
+        correlation = <int32_t>load_be32(p + 4)
+        size = <int16_t>load_be16(p + 8)
+        at = 10
+        if size > CLIENT_ID_MAX or size < -1 or (size > 0 and n - at < size):
+            self.fail("a malformed request header")
+            return 0
+        if size >= 0:
+            at += size
+        hub.requests += 1
+        if self.plain_role and key <= KEY_FETCH and key >= KEY_PRODUCE:
+            if (version >= 9 if key == KEY_PRODUCE else version >= 12):
+                # A flexible header with tags is left to the general path.
+                if n - at < 1 or p[at] != 0:
+                    return self.take_general(block, key, version, correlation, self.text(p, size), p + at, n - at, n)
+                at += 1
+            start = out.size
+            externals = len(out.externals)
+            unsent = out.unsent
+            outcome = DECLINED
+            if key == KEY_PRODUCE:
+                if 3 <= version <= 13:
+                    outcome = hub.fast.produce(out, None, p + at, n - at, version, correlation)
+            elif 4 <= version <= 18:
+                outcome = hub.fast.fetch(out, p + at, n - at, version, correlation)
+            if outcome == ANSWERED:
+                if self.replies:
+                    self.queue_made(start)
+                return 0
+            if outcome == SILENT:
+                return 0
+            if outcome == BROKEN:
+                out.rewind(start, externals, unsent)
+                self.end_with("a produce with acks=0 failed")
+                return 0
+            if outcome == WAITING:
+                waiting = AppendReply.__new__(AppendReply)
+                waiting.connection = self
+                waiting.version = version
+                waiting.waits = hub.fast.waits.copy()
+                waiting.waiting = len(waiting.waits)
+                waiting.errors = {}
+                waiting.deadline_ms = <long long>(self.active_at * 1000) + max(0, hub.fast.timeout_ms)
+                waiting.parts = out.cut(start)
+                self.wait(waiting, n)
+                for partition, end_offset in waiting.waits:
+                    hub.appends.watch(waiting, partition, end_offset)
+                    hub.flusher.appended(partition, end_offset)
+                return 0
+            if (version >= 9 if key == KEY_PRODUCE else version >= 12):
+                at -= 1
+        return self.take_general(block, key, version, correlation, self.text(p, size), p + at, n - at, n)
+
+    cdef object text(self, const uint8_t* p, Py_ssize_t size):
+        """The client id behind the fixed header, None when null. Bytes that are no UTF-8 are kept visible."""
+        if size < 0:
+            return None
+        return (<bytes>PyBytes_FromStringAndSize(<const char*>(p + 10), size)).decode("utf-8", "backslashreplace")
+
+    cdef int queue_made(self, Py_ssize_t start) except -1:
+        """The reply at the end of the output belongs behind others that wait."""
+        cdef Reply reply = Reply.__new__(Reply)
+        reply.connection = self
+        reply.parts = self.out.cut(start)
+        reply.done = True
+        self.replies.append(reply)
+        return 0
+
+    cdef int take_general(
+        self, Block block, int key, int version, int32_t correlation, object client_id, const uint8_t* body,
+        Py_ssize_t n, Py_ssize_t frame_bytes,
+    ) except -1:
+        """By the message tables: decode, handler, encode; the handler may take its time."""
+        cdef Py_ssize_t skip
+        cdef Body lent
+        cdef object row = self.hub.route(self.role, key, version)
+        cdef object buffer, result, context
+        if row is None:
+            if key != KEY_API_VERSIONS:
+                self.end_with(f"no API {key} version {version} on listener {self.listening.name}")
+                return 0
+            row = self.hub.route(self.role, key, 0)
+            if row is None:
+                self.end_with("no ApiVersions on this listener")
+                return 0
+            # An unknown version of ApiVersions is answered in version 0 whatever the request's body is (KIP-511).
+            buffer = b""
+            version = 0
+            client_id = client_id
+            context = self.context(key, -1, correlation, client_id, frame_bytes)
+            return self.answer(self.hub.limits.unsupported_api_versions(self.hub.node, context), frame_bytes)
+        if row.api.request_header_version(version) >= 2:
+            skip = self.skip_tags(body, n)
+            if skip < 0:
+                self.end_with("malformed tagged fields in a request header")
+                return 0
+            body += skip
+            n -= skip
+        if n <= BODY_COPIED_MAX:
+            buffer = PyBytes_FromStringAndSize(<const char*>body, n)
+        else:
+            lent = Body.__new__(Body)
+            lent.block = block
+            lent.data = body
+            lent.size = n
+            block.lent = True
+            buffer = memoryview(lent)
+        context = self.context(key, version, correlation, client_id, frame_bytes)
+        try:
+            result = self.hub.dispatch(self.hub.node, row, context, buffer)
+        except (CloseConnection, ProtocolError) as error:
+            self.end_with(str(error) or type(error).__name__)
+            return 0
+        if result is None or isinstance(result, list):
+            return self.answer(result, frame_bytes)
+        return self.later(result, frame_bytes)
+
+    cdef object context(self, int key, int version, int32_t correlation, object client_id, Py_ssize_t frame_bytes):
+        return RequestContext(
+            key, version, correlation, client_id, self.listening.name, self.host, self.principal,
+            self.hub.fast.now_ms, self.role, self, frame_bytes,
+        )
+
+    cdef int later(self, object awaitable, Py_ssize_t frame_bytes) except -1:
+        cdef Reply reply = Reply.__new__(Reply)
+        reply.connection = self
+        self.wait(reply, frame_bytes)
+        task = self.hub.loop.create_task(awaitable)
+        task.add_done_callback(reply.from_task)
+        return 0
+
+    cdef Py_ssize_t skip_tags(self, const uint8_t* p, Py_ssize_t n):
+        """How long the tagged fields of a header are, -1 when they are malformed or too many."""
+        cdef Py_ssize_t at = 0
+        cdef int64_t value
+        cdef int64_t count = -1
+        cdef int64_t left = 1
+        cdef int step = 0
+        cdef int shift
+        # One number for the count, then for each field its tag, its size and its bytes.
+        while left:
+            value = 0
+            shift = 0
+            while True:
+                if at >= n or shift > 28:
+                    return -1
+                value |= <int64_t>(p[at] & 0x7F) << shift
+                at += 1
+                if p[at - 1] < 0x80:
+                    break
+                shift += 7
+            if count < 0:
+                count = value
+                left = 2 * value
+                if count > HEADER_TAGS_MAX:
+                    return -1
+                continue
+            step += 1
+            left -= 1
+            if step % 2 == 0:
+                if value > n - at:
+                    return -1
+                at += value
+        return at
+
+    # Replies
+
+    cdef int answer(self, object parts, Py_ssize_t frame_bytes) except -1:
+        cdef Reply reply
+        if parts is None:
+            return 0
+        if not self.replies:
+            return self.out.put_parts(parts)
+        reply = Reply.__new__(Reply)
+        reply.connection = self
+        reply.parts = parts
+        reply.done = True
+        self.replies.append(reply)
+        return 0
+
+    cdef int wait(self, Reply reply, Py_ssize_t frame_bytes) except -1:
+        reply.request_bytes = frame_bytes
+        self.inflight_bytes += frame_bytes
+        self.hub.inflight_bytes += frame_bytes
+        self.replies.append(reply)
+        return 0
+
+    cdef int pump(self) except -1:
+        """Move finished replies, in order, into the output; send it; take frames that waited."""
+        cdef Reply reply
+        cdef object replies = self.replies
+        cdef Py_ssize_t at
+        cdef Block block
+        while True:
+            while replies:
+                reply = <Reply>replies[0]
+                if not reply.done:
+                    break
+                replies.popleft()
+                if reply.request_bytes:
+                    self.inflight_bytes -= reply.request_bytes
+                    self.hub.inflight_bytes -= reply.request_bytes
+                if reply.parts is not None:
+                    self.out.put_parts(reply.parts)
+                if self.out.unsent > self.unsent_bytes_max:
+                    self.send()
+                    if self.closed:
+                        return 0
+            self.send()
+            if self.closed or self.reading or not self.may_take():
+                break
+            block = self.own
+            if block is not None:
+                at = self.take_frames(block, 0)
+                self.keep_rest(block, at)
+                if at:
+                    if self.closed:
+                        return 0
+                    if self.replies or self.out.unsent:
+                        continue
+                if not self.may_take():
+                    break
+            self.resume()
+            break
+        if self.ending and not replies and not self.out.unsent:
+            self.close()
+        if self.hub.stalled:
+            self.hub.budget_freed()
+        return 0
+
+    cdef int send(self) except -1:
+        """Send as much as the socket takes; the rest waits for it to be writable."""
+        cdef Output out = self.out
+        cdef Py_ssize_t before = out.unsent
+        if before == 0 or self.closed or self.writer_fd >= 0:
+            return 0
+        if not self.raw:
+            out.send_transport(self.transport)
+            return 0
+        try:
+            if out.send_raw(self.fd):
+                self.sent_at = self.active_at
+                return 0
+        except OSError:
+            self.close()
+            return 0
+        self.sent_at = monotonic()
+        self.writer_fd = os.dup(self.fd)
+        self.hub.loop.add_writer(self.writer_fd, self.writable)
+        return 0
+
+    def writable(self):
+        """The socket takes bytes again."""
+        cdef Py_ssize_t before = self.out.unsent
+        if self.closed:
+            return
+        try:
+            done = self.out.send_raw(self.fd)
+        except OSError:
+            self.close()
+            return
+        if self.out.unsent < before:
+            self.sent_at = self.active_at = monotonic()
+        if done:
+            self.stop_writer()
+        if self.out.unsent <= self.unsent_bytes_max:
+            self.hub.mark(self)
+
+    cdef int stop_writer(self) except -1:
+        if self.writer_fd >= 0:
+            self.hub.loop.remove_writer(self.writer_fd)
+            os.close(self.writer_fd)
+            self.writer_fd = -1
+        return 0
+
+    @property
+    def unsent_bytes(self):
+        """Reply bytes that wait for the peer to read."""
+        return self.out.unsent
+
+    @property
+    def waiting_replies(self):
+        """Requests of this connection that are being answered."""
+        return len(self.replies)
+
+    # Life and death
+
+    cdef int stop_reading(self) except -1:
+        if self.reading:
+            self.reading = False
+            self.transport.pause_reading()
+        if self.hub.inflight_bytes > self.hub.inflight_bytes_max:
+            self.hub.stalled.append(self)
+        return 0
+
+    def resume(self):
+        """Read again."""
+        if not self.reading and not self.closed:
+            self.reading = True
+            self.transport.resume_reading()
+
+    cdef int fail(self, object why) except -1:
+        """Close at once because of the peer's bytes or of an exception, and say so in the log."""
+        if self.closed:
+            return 0
+        if isinstance(why, BaseException) and not isinstance(why, (CloseConnection, ProtocolError, OSError)):
+            log.error("closing the connection from %s: a request failed", self.host, exc_info=why)
+        elif why is not None:
+            log.info("closing the connection from %s: %s", self.host, why)
+        self.close()
+        return 0
+
+    cdef int end_with(self, object why) except -1:
+        """Close as :meth:`fail` does, but after the replies that are ready have been sent."""
+        log.info("closing the connection from %s: %s", self.host, why)
+        if self.replies:
+            # Earlier requests are answered first, in their order; nothing more is read.
+            self.ending = True
+            self.own = None
+            if self.reading:
+                self.reading = False
+                self.transport.pause_reading()
+            self.request_bytes_max = -1
+            return 0
+        self.send()
+        self.close()
+        return 0
+
+    def close(self):
+        """Close now; unsent bytes are dropped."""
+        if not self.closed:
+            self.finish_closing()
+            self.transport.abort()
+
+    def close_when_idle(self):
+        """Close as soon as what was asked for is answered and sent."""
+        if not self.replies and not self.out.unsent:
+            self.close()
+            return
+        self.ending = True
+
+    def finish_closing(self):
+        """Give everything back that the connection holds; its late replies go nowhere."""
+        self.closed = True
+        self.stop_writer()
+        if self.counted:
+            self.counted = False
+            self.hub.limits.leave(self, self.listening)
+            self.hub.connections.discard(self)
+            self.hub.inflight_bytes -= self.inflight_bytes
+            self.inflight_bytes = 0
+        self.replies.clear()
+        self.own = None
+        self.out = Output()
+        self.hub.budget_freed()

@@ -1,0 +1,44 @@
+# The compiled Produce and Fetch: request bytes in, reply bytes out, no message objects between.
+
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from kafka_py.server.output cimport Output
+
+cdef struct Topic:
+    const uint8_t* name
+    Py_ssize_t size
+    int first
+    int count
+
+cdef struct Piece:
+    int32_t index
+    const uint8_t* records
+    Py_ssize_t size
+    int64_t offset
+    Py_ssize_t bytes_max
+
+cdef enum Outcome:
+    DECLINED = 0        # nothing happened; the general path has to do it
+    ANSWERED = 1        # the reply is in the output
+    SILENT = 2          # done, and there is no reply (acks=0)
+    WAITING = 3         # the reply is in the output, and must not be sent before `waits` came true
+    BROKEN = 4          # acks=0 and it failed: close the connection, as Kafka does
+
+
+cdef class FastPath:
+    cdef public dict by_name
+    cdef public dict by_id
+    cdef public object fetches
+    cdef public bint wait_for_flush
+    cdef public long long now_ms
+    cdef public Py_ssize_t fetch_bytes_max
+    cdef public Py_ssize_t off_loop_bytes
+    cdef public long produced
+    cdef public long fetched
+    cdef list waits             # of the last produce that was WAITING: (Partition, end offset)
+    cdef int32_t timeout_ms     # of the last produce
+
+    cdef int produce(self, Output out, object owner, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation) except -1
+    cdef int fetch(self, Output out, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation) except -1
+    cdef int append_all(self, Output out, object owner, int version, int32_t correlation, int acks, Topic* topics, int topics_count, Piece* pieces, list partitions) except -1
+    cdef int put_fetched(self, Output out, int version, int32_t correlation, int isolation, Topic* topics, int topics_count, Piece* pieces, list partitions, list slices) except -1

@@ -1,0 +1,494 @@
+# cython: auto_pickle=False
+"""Produce and Fetch as they nearly always are, without a Python object for what the wire carries.
+
+Caveat first: these functions answer only what needs no thought, and must answer it exactly as the handlers in
+``handlers/produce.py`` and ``handlers/fetch.py`` do (tests/server/test_fast_path.py holds the two against each other). Whatever
+is unusual (malformed bytes, unknown topics, fenced epochs, transactions, cold data, long compressed batches) is DECLINED
+before anything happened. After the first append a produce is no longer declined: a refused batch becomes its
+partition's error code.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
+
+from kafka_py.replication.partition cimport Partition
+from kafka_py.server.output cimport Output
+from kcore.endian cimport load_be16, load_be32, load_be64
+from kcore.log cimport AppendedStruct, Log
+from kcore.segment cimport LogSlice
+
+from kcore.errors import KcoreError, OffsetOutOfRange
+
+from kafka_py.server.produce_errors import describe
+
+cdef enum:
+    TOPICS_MAX = 64
+    PIECES_MAX = 256
+    COPIED_MAX = 16384
+    BATCH_HEADER = 61
+    CODEC_MASK = 7
+    CODEC_ZSTD = 4
+    AT_ATTRIBUTES = 21
+
+cdef struct Cursor:
+    const uint8_t* p
+    const uint8_t* end
+    bint bad
+
+cdef inline bint has(Cursor* c, Py_ssize_t n) noexcept nogil:
+    if c.bad or n < 0 or c.end - c.p < n:
+        c.bad = True
+        return False
+    return True
+
+cdef inline int read8(Cursor* c) noexcept nogil:
+    if not has(c, 1):
+        return 0
+    c.p += 1
+    return <int8_t>(c.p - 1)[0]
+
+cdef inline int read16(Cursor* c) noexcept nogil:
+    if not has(c, 2):
+        return 0
+    c.p += 2
+    return <int16_t>load_be16(c.p - 2)
+
+cdef inline int32_t read32(Cursor* c) noexcept nogil:
+    if not has(c, 4):
+        return 0
+    c.p += 4
+    return <int32_t>load_be32(c.p - 4)
+
+cdef inline int64_t read64(Cursor* c) noexcept nogil:
+    if not has(c, 8):
+        return 0
+    c.p += 8
+    return <int64_t>load_be64(c.p - 8)
+
+cdef inline int64_t read_uvarint(Cursor* c) noexcept nogil:
+    """At most five bytes; the declined rest is judged by the general path."""
+    cdef int64_t value = 0
+    cdef int shift = 0
+    cdef uint8_t byte
+    while shift < 35:
+        if not has(c, 1):
+            return 0
+        byte = c.p[0]
+        c.p += 1
+        value |= <int64_t>(byte & 0x7F) << shift
+        if byte < 0x80:
+            return value
+        shift += 7
+    c.bad = True
+    return 0
+
+cdef inline int64_t read_count(Cursor* c, bint flexible) noexcept nogil:
+    """An array's or a byte string's length; -1 for null."""
+    if flexible:
+        return read_uvarint(c) - 1
+    return read32(c)
+
+cdef inline void no_tags(Cursor* c, bint flexible) noexcept nogil:
+    if flexible and read_uvarint(c) != 0:
+        c.bad = True
+
+cdef inline Py_ssize_t read_topic(Cursor* c, bint by_id, bint flexible, const uint8_t** name) noexcept nogil:
+    cdef int64_t size
+    if by_id:
+        size = 16
+    elif flexible:
+        size = read_uvarint(c) - 1
+    else:
+        size = read16(c)
+    if size <= 0 or not has(c, size):
+        c.bad = True
+        return 0
+    name[0] = c.p
+    c.p += size
+    return size
+
+
+cdef class FastPath:
+    """What the compiled paths need to know; one for all connections of a node.
+
+    ``now_ms`` is set at every wake-up; ``wait_for_flush`` says whether acks=all waits for the disk; batches that are
+    compressed and longer than ``off_loop_bytes`` are left to the general path, which checks them in a worker.
+    """
+
+    def __init__(self, replicas, *, bint wait_for_flush, Py_ssize_t fetch_bytes_max, Py_ssize_t off_loop_bytes):
+        self.by_name = replicas.by_name
+        self.by_id = replicas.by_id
+        self.fetches = replicas.fetches
+        self.wait_for_flush = wait_for_flush
+        self.fetch_bytes_max = fetch_bytes_max
+        self.off_loop_bytes = off_loop_bytes
+        self.waits = []
+
+    cdef int produce(
+        self, Output out, object owner, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation
+    ) except -1:
+        """A Produce request body of versions 3 to 13; the bytes at p are not needed afterwards."""
+        cdef Cursor c
+        cdef Topic topics[TOPICS_MAX]
+        cdef Piece pieces[PIECES_MAX]
+        cdef bint flexible = version >= 9
+        cdef bint by_id = version >= 13
+        cdef int topics_count, pieces_count = 0, t, i, acks, codec
+        cdef int64_t count
+        cdef dict hosted, found
+        cdef Partition partition
+        cdef list partitions
+        cdef object known
+        c.p = p
+        c.end = p + n
+        c.bad = False
+        if flexible:
+            if read_uvarint(&c) != 0:
+                return DECLINED
+        elif read16(&c) != -1:
+            return DECLINED
+        acks = read16(&c)
+        self.timeout_ms = read32(&c)
+        count = read_count(&c, flexible)
+        if c.bad or acks < -1 or acks > 1 or count < 1 or count > TOPICS_MAX:
+            return DECLINED
+        topics_count = <int>count
+        hosted = self.by_id if by_id else self.by_name
+        partitions = []
+        for t in range(topics_count):
+            topics[t].size = read_topic(&c, by_id, flexible, &topics[t].name)
+            count = read_count(&c, flexible)
+            if c.bad or count < 1 or pieces_count + count > PIECES_MAX:
+                return DECLINED
+            known = hosted.get(PyBytes_FromStringAndSize(<const char*>topics[t].name, topics[t].size))
+            if known is None:
+                return DECLINED
+            found = <dict>known
+            topics[t].first = pieces_count
+            topics[t].count = <int>count
+            for i in range(topics[t].count):
+                pieces[pieces_count].index = read32(&c)
+                count = read_count(&c, flexible)
+                if not has(&c, count) or count < BATCH_HEADER:
+                    return DECLINED
+                pieces[pieces_count].records = c.p
+                pieces[pieces_count].size = count
+                codec = c.p[AT_ATTRIBUTES + 1] & CODEC_MASK
+                if codec and (count > self.off_loop_bytes or (codec == CODEC_ZSTD and version < 7)):
+                    return DECLINED
+                c.p += count
+                no_tags(&c, flexible)
+                known = found.get(pieces[pieces_count].index)
+                if known is None:
+                    return DECLINED
+                partition = <Partition>known
+                if (
+                    not partition.leads or partition.offline or partition.queued_append is not None
+                    or partition.flush_messages >= 0
+                    or (acks == -1 and not partition.alone and partition.under_min_isr)
+                ):
+                    return DECLINED
+                partitions.append(partition)
+                pieces_count += 1
+            no_tags(&c, flexible)
+        no_tags(&c, flexible)
+        if c.bad or c.p != c.end:
+            return DECLINED
+        self.produced += 1
+        return self.append_all(
+            out, owner, version, correlation, acks, topics, topics_count, pieces, partitions
+        )
+
+    cdef int append_all(
+        self, Output out, object owner, int version, int32_t correlation, int acks, Topic* topics,
+        int topics_count, Piece* pieces, list partitions,
+    ) except -1:
+        cdef bint flexible = version >= 9
+        cdef Py_ssize_t start = out.size
+        cdef int t, i
+        cdef Partition partition
+        cdef Log log
+        cdef AppendedStruct done
+        cdef bint failed = False
+        cdef list waits = self.waits
+        cdef Py_ssize_t before = len(out.externals)
+        cdef Py_ssize_t unsent = out.unsent
+        waits.clear()
+        if acks:
+            out.put32(0)
+            out.put32(correlation)
+            if flexible:
+                out.put8(0)
+            put_count(out, topics_count, flexible)
+        for t in range(topics_count):
+            if acks:
+                put_topic(out, version >= 13, flexible, &topics[t])
+                put_count(out, topics[t].count, flexible)
+            for i in range(topics[t].first, topics[t].first + topics[t].count):
+                partition = <Partition>partitions[i]
+                log = partition.log
+                try:
+                    log.append_client(
+                        owner, pieces[i].records, pieces[i].size, <int32_t>partition.leader_epoch, self.now_ms, &done
+                    )
+                except KcoreError as error:
+                    failed = True
+                    if acks:
+                        put_produce_error(out, version, pieces[i].index, describe(error, partition))
+                    continue
+                if partition.advance() and partition.fetch_waiters:
+                    self.fetches.touch(partition)
+                if acks == 0:
+                    continue
+                put_produced(out, version, pieces[i].index, &done)
+                if acks == -1 and (
+                    partition.high_watermark <= done.last_offset
+                    or (self.wait_for_flush and log.recovery_point <= done.last_offset)
+                ):
+                    waits.append((partition, done.last_offset + 1))
+            if acks and flexible:
+                out.put8(0)
+        if acks == 0:
+            return BROKEN if failed else SILENT
+        out.put32(0)
+        if flexible:
+            out.put8(0)
+        out.patch32(start, <int32_t>(out.size - start - 4))
+        return WAITING if waits else ANSWERED
+
+    cdef int fetch(
+        self, Output out, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation
+    ) except -1:
+        """A sessionless Fetch request body of versions 4 to 18 from a consumer."""
+        cdef Cursor c
+        cdef Topic topics[TOPICS_MAX]
+        cdef Piece pieces[PIECES_MAX]
+        cdef bint flexible = version >= 12
+        cdef bint by_id = version >= 13
+        cdef int topics_count, pieces_count = 0, t, i, isolation
+        cdef int32_t max_wait_ms, min_bytes, epoch
+        cdef int64_t count, limit
+        cdef Py_ssize_t bytes_left, total = 0
+        cdef dict hosted, found
+        cdef Partition partition
+        cdef LogSlice piece
+        cdef list partitions = []
+        cdef list slices = []
+        cdef object known
+        c.p = p
+        c.end = p + n
+        c.bad = False
+        if version <= 14 and read32(&c) != -1:
+            return DECLINED
+        max_wait_ms = read32(&c)
+        min_bytes = read32(&c)
+        bytes_left = min(<Py_ssize_t>read32(&c), self.fetch_bytes_max)
+        isolation = read8(&c)
+        if version >= 7 and (read32(&c) != 0 or read32(&c) != -1):
+            return DECLINED
+        count = read_count(&c, flexible)
+        if c.bad or isolation < 0 or isolation > 1 or count < 1 or count > TOPICS_MAX:
+            return DECLINED
+        topics_count = <int>count
+        hosted = self.by_id if by_id else self.by_name
+        for t in range(topics_count):
+            topics[t].size = read_topic(&c, by_id, flexible, &topics[t].name)
+            count = read_count(&c, flexible)
+            if c.bad or count < 1 or pieces_count + count > PIECES_MAX:
+                return DECLINED
+            known = hosted.get(PyBytes_FromStringAndSize(<const char*>topics[t].name, topics[t].size))
+            if known is None:
+                return DECLINED
+            found = <dict>known
+            topics[t].first = pieces_count
+            topics[t].count = <int>count
+            for i in range(topics[t].count):
+                pieces[pieces_count].index = read32(&c)
+                epoch = read32(&c) if version >= 9 else -1
+                pieces[pieces_count].offset = read64(&c)
+                known = found.get(pieces[pieces_count].index)
+                if c.bad or known is None:
+                    return DECLINED
+                partition = <Partition>known
+                if epoch != -1 and epoch != partition.leader_epoch:
+                    return DECLINED
+                if version >= 12:
+                    epoch = read32(&c)
+                    if epoch != -1 and epoch != partition.leader_epoch:
+                        return DECLINED
+                if version >= 5:
+                    read64(&c)
+                pieces[pieces_count].bytes_max = read32(&c)
+                no_tags(&c, flexible)
+                if (
+                    c.bad or not partition.leads or partition.offline
+                    or (partition.transactional and isolation == 1)
+                    or pieces[pieces_count].offset < partition.log_start_offset
+                    or pieces[pieces_count].offset > partition.log_end_offset
+                ):
+                    return DECLINED
+                partitions.append(partition)
+                pieces_count += 1
+            no_tags(&c, flexible)
+        if version >= 7 and read_count(&c, flexible) > 0:
+            return DECLINED
+        if version >= 11:
+            count = read_uvarint(&c) - 1 if flexible else read16(&c)
+            if not has(&c, count):
+                return DECLINED
+            c.p += count
+        no_tags(&c, flexible)
+        if c.bad or c.p != c.end:
+            return DECLINED
+        for i in range(pieces_count):
+            partition = <Partition>partitions[i]
+            limit = partition.limit(isolation, False)
+            if pieces[i].offset >= limit:
+                slices.append(None)
+                continue
+            try:
+                piece = partition.log.read_slice(
+                    pieces[i].offset, max(0, min(pieces[i].bytes_max, bytes_left)), limit, total == 0
+                )
+            except OffsetOutOfRange:
+                return DECLINED
+            if not piece.hot and piece.size and not piece.resident:
+                return DECLINED
+            slices.append(piece)
+            total += piece.size
+            bytes_left -= piece.size
+        if total < min_bytes and max_wait_ms > 0:
+            return DECLINED
+        self.fetched += 1
+        self.put_fetched(out, version, correlation, isolation, topics, topics_count, pieces, partitions, slices)
+        return ANSWERED
+
+    cdef int put_fetched(
+        self, Output out, int version, int32_t correlation, int isolation, Topic* topics, int topics_count,
+        Piece* pieces, list partitions, list slices,
+    ) except -1:
+        cdef bint flexible = version >= 12
+        cdef Py_ssize_t start = out.size
+        cdef Py_ssize_t unsent = out.unsent
+        cdef int t, i
+        out.put32(0)
+        out.put32(correlation)
+        if flexible:
+            out.put8(0)
+        out.put32(0)
+        if version >= 7:
+            out.put16(0)
+            out.put32(0)
+        put_count(out, topics_count, flexible)
+        for t in range(topics_count):
+            put_topic(out, version >= 13, flexible, &topics[t])
+            put_count(out, topics[t].count, flexible)
+            for i in range(topics[t].first, topics[t].first + topics[t].count):
+                put_fetched_partition(
+                    out, version, pieces[i].index, <Partition>partitions[i], isolation, slices[i]
+                )
+            if flexible:
+                out.put8(0)
+        if flexible:
+            out.put8(0)
+        out.patch32(start, <int32_t>(out.unsent - unsent - 4))
+        return 0
+
+
+cdef inline int put_count(Output out, Py_ssize_t count, bint flexible) except -1:
+    if flexible:
+        return out.put_uvarint(count + 1)
+    return out.put32(<int32_t>count)
+
+cdef inline int put_topic(Output out, bint by_id, bint flexible, const Topic* topic) except -1:
+    if not by_id:
+        if flexible:
+            out.put_uvarint(topic.size + 1)
+        else:
+            out.put16(<int16_t>topic.size)
+    return out.put(topic.name, topic.size)
+
+cdef int put_text(Output out, object text) except -1:
+    """A compact or plain nullable string of Produce v8+, None as null; plain in version 8 alone."""
+    cdef bytes encoded
+    if text is None:
+        return out.put_uvarint(0)
+    encoded = text.encode()
+    out.put_uvarint(len(encoded) + 1)
+    return out.put(PyBytes_AS_STRING(encoded), len(encoded))
+
+cdef int put_plain_text(Output out, object text) except -1:
+    cdef bytes encoded
+    if text is None:
+        return out.put16(-1)
+    encoded = text.encode()
+    out.put16(<int16_t>len(encoded))
+    return out.put(PyBytes_AS_STRING(encoded), len(encoded))
+
+cdef int put_produced(Output out, int version, int32_t index, const AppendedStruct* done) except -1:
+    out.put32(index)
+    out.put16(0)
+    out.put64(done.base_offset)
+    out.put64(done.log_append_time_ms)
+    if version >= 5:
+        out.put64(done.log_start_offset)
+    if version >= 9:
+        out.put8(1)
+        out.put8(0)
+        out.put8(0)
+    elif version == 8:
+        out.put32(0)
+        out.put16(-1)
+    return 0
+
+cdef int put_produce_error(Output out, int version, int32_t index, object problem) except -1:
+    """``problem`` is a ProduceProblem of kafka_py.server.produce_errors."""
+    out.put32(index)
+    out.put16(problem.code)
+    out.put64(-1)
+    out.put64(-1)
+    if version >= 5:
+        out.put64(problem.log_start_offset)
+    if version >= 9:
+        out.put_uvarint(len(problem.record_errors) + 1)
+        for batch_index, text in problem.record_errors:
+            out.put32(batch_index)
+            put_text(out, text)
+            out.put8(0)
+        put_text(out, problem.message)
+        out.put8(0)
+    elif version == 8:
+        out.put32(len(problem.record_errors))
+        for batch_index, text in problem.record_errors:
+            out.put32(batch_index)
+            put_plain_text(out, text)
+        put_plain_text(out, problem.message)
+    return 0
+
+cdef int put_fetched_partition(
+    Output out, int version, int32_t index, Partition partition, int isolation, LogSlice piece
+) except -1:
+    cdef bint flexible = version >= 12
+    cdef Py_ssize_t size = 0 if piece is None else piece.size
+    out.put32(index)
+    out.put16(0)
+    out.put64(partition.high_watermark)
+    out.put64(partition.last_stable_offset)
+    if version >= 5:
+        out.put64(partition.log_start_offset)
+    # Aborted transactions: null for read_uncommitted, an empty list for read_committed.
+    if flexible:
+        out.put8(1 if isolation else 0)
+    else:
+        out.put32(0 if isolation else -1)
+    if version >= 11:
+        out.put32(-1)
+    put_count(out, size, flexible)
+    if size:
+        if size <= COPIED_MAX:
+            out.put(piece.data, size)
+        else:
+            out.put_external(piece, size)
+    if flexible:
+        out.put8(0)
+    return 0

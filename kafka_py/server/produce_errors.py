@@ -1,0 +1,64 @@
+"""From what the storage core refuses to what a Produce response says of it; one table for both produce paths.
+
+UNKNOWN_SERVER_ERROR is never the answer to a produce: idempotent clients react to it in ways that break consistency.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from kcore import errors as kcore_errors
+from kcore.errors import KcoreError
+
+from kafka_py.protocol.errors import ErrorCode
+
+__all__ = ["ProduceProblem", "describe", "error_code"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProduceProblem:
+    """Why a partition's batch was refused: the wire's code, and from version 8 on which records and why."""
+
+    code: int
+    message: str | None = None
+    record_errors: tuple[tuple[int, str | None], ...] = field(default=())
+    log_start_offset: int = -1
+
+
+_CODES: Final[dict[str, ErrorCode]] = {
+    "BatchTooLarge": ErrorCode.MESSAGE_TOO_LARGE,
+    "DecompressedTooLarge": ErrorCode.MESSAGE_TOO_LARGE,
+    "UnsupportedMagic": ErrorCode.INVALID_RECORD,
+    "UnsupportedCompression": ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
+    "InvalidTimestamp": ErrorCode.INVALID_TIMESTAMP,
+    "InvalidRecord": ErrorCode.INVALID_RECORD,
+    "OutOfOrderSequence": ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
+    "InvalidProducerEpoch": ErrorCode.INVALID_PRODUCER_EPOCH,
+    "InvalidTxnState": ErrorCode.INVALID_TXN_STATE,
+    "UnknownProducer": ErrorCode.UNKNOWN_PRODUCER_ID,
+    "CoordinatorFenced": ErrorCode.TRANSACTION_COORDINATOR_FENCED,
+    "LogFailed": ErrorCode.KAFKA_STORAGE_ERROR,
+    "CorruptBatch": ErrorCode.CORRUPT_MESSAGE,
+    "OffsetOutOfRange": ErrorCode.OFFSET_OUT_OF_RANGE,
+}
+
+
+def error_code(error: KcoreError) -> ErrorCode:
+    """The wire's code for a refusal of the storage core; KAFKA_STORAGE_ERROR for anything about files."""
+    for kind in type(error).__mro__:
+        found = _CODES.get(kind.__name__)
+        if found is not None and kind.__module__ == kcore_errors.__name__:
+            return found
+    return ErrorCode.KAFKA_STORAGE_ERROR
+
+
+def describe(error: KcoreError, partition: Any) -> ProduceProblem:
+    """What the response says of one partition; only refused records get a text, as with Kafka."""
+    code = error_code(error)
+    if code in (ErrorCode.INVALID_RECORD, ErrorCode.INVALID_TIMESTAMP):
+        return ProduceProblem(
+            int(code),
+            str(error),
+            tuple(getattr(error, "record_errors", ())),
+            partition.log_start_offset,
+        )
+    return ProduceProblem(int(code))
