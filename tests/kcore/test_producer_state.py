@@ -360,7 +360,7 @@ class TestSnapshot:
         # In the order of a Java HashMap of 16 buckets, not that of the ids.
         assert [entry.producer_id for entry in entries] == [16, 17, 14, 15]
         assert entries[1].transaction_start_offset == 33
-        assert entries[0].producer_epoch == 5
+        assert (entries[0].last_sequence, entries[0].last_offset) == (5, 25)
 
     def test_a_java_hash_map_grows_as_ours(self):
         table = ProducerStateTable()
