@@ -14,14 +14,14 @@ from tests.interop.client import Client
 from tests.interop.clients import CLIENTS
 from tests.oracle import apache
 from tests.oracle.node import Node
-from tests.oracle.under_test import node_under_test, require
+from tests.oracle.under_test import require
 
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[Node]:
     """The node under test, three partitions by default, as a user would start it."""
     with apache.temporary_directory("interop") as directory:
-        with node_under_test(directory, {"num.partitions": "3"}) as started:
+        with apache.node_under_test(directory, {"num.partitions": "3"}) as started:
             yield started
         apache.tools.close()
 

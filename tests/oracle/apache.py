@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.oracle.node import Node
+from tests.oracle.node import Node, OurNode, free_port_pair
 
 HERE = Path(__file__).resolve().parent
 CLUSTER_ID = "a2Fma2EtcHktb3JhY2xlMA"
@@ -221,6 +221,20 @@ class ApacheNode(Node):
         with self.log_path.open("rb") as log:
             log.seek(self._log_offset)
             return b"Kafka Server started" in log.read()
+
+
+def against() -> str:
+    """Whose broker is under test: ``kafka_py``, or ``apache`` by ``KAFKA_PY_AGAINST=apache``.
+
+    What fails against Apache's own broker is a fault of the test.
+    """
+    return os.environ.get("KAFKA_PY_AGAINST", "kafka_py")
+
+
+def node_under_test(directory: Path, properties: Mapping[str, str] | None = None) -> Node:
+    """The node under test on free ports; not started yet."""
+    kind = ApacheNode if against() == "apache" else OurNode
+    return kind(directory, free_port_pair(), properties)
 
 
 @contextlib.contextmanager

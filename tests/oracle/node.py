@@ -134,6 +134,12 @@ class Node:
 
     def start(self, timeout_s: float = 60.0) -> Node:
         """Start, and return once it answers ApiVersions. Raises NodeFailed."""
+        self.launch()
+        self.wait_ready(timeout_s)
+        return self
+
+    def launch(self) -> None:
+        """Start the process and do not wait for anything."""
         assert not self.running, "it runs already"
         self.directory.mkdir(parents=True, exist_ok=True)
         self.config_path.write_text("".join(f"{k}={v}\n" for k, v in self.properties.items()))
@@ -151,8 +157,6 @@ class Node:
                 env=self.environment(),
                 start_new_session=True,
             )
-        self.wait_ready(timeout_s)
-        return self
 
     def log_tail(self, bytes_max: int = 3000) -> str:
         """The end of what this start has printed."""
