@@ -34,6 +34,7 @@ from kcore.dump_files import (
     read_log,
 )
 from kcore.errors import CorruptFile
+from kcore.producer_state import read_snapshot
 
 __all__ = ["Batch", "Damage", "Directory", "File", "Partition", "Report", "inspect"]
 
@@ -292,8 +293,6 @@ def _clean_shutdown(file: File, data: bytes) -> None:
 
 
 def _producer_snapshot(file: File, data: bytes) -> None:
-    from kcore.producer_state import read_snapshot
-
     states = read_snapshot(data, file.name)
     file.entries = len(states)
     file.content = [state._asdict() for state in states]

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kcore.crc32c import crc32c
 from kcore.errors import CorruptBatch, KcoreError
+from kcore.record_batch import RecordBatch
 
 __all__ = ["INDEX_SUFFIXES", "Batch", "Damage", "File", "Shape", "Wanted", "read_index", "read_log"]
 
@@ -90,6 +92,7 @@ class Shape:
     max_timestamps: list[int] = field(default_factory=list)  # of the file up to and with the batch
     producer_ids: list[int] = field(default_factory=list)  # of control batches, -2 for others
     epochs: list[int] = field(default_factory=list)
+    sound: int = 0  # so many batches before the first one with a wrong CRC
     whole: bool = True  # read to its end
 
 
@@ -130,8 +133,6 @@ def read_log(path: Path, wanted: Wanted) -> tuple[File, Shape]:
 
 def _scan(file: File, shape: Shape, view: memoryview, base: int | None, wanted: Wanted) -> None:
     """Walks the batches; the views that it makes are gone when it returns."""
-    from kcore.record_batch import RecordBatch
-
     position = 0
     size = len(view)
     while position < size:
@@ -179,15 +180,21 @@ def _zeros(file: File, shape: Shape, view: memoryview, position: int) -> None:
 
 
 def _one_batch(
-    file: File, shape: Shape, batch: Any, position: int, base: int | None, wanted: Wanted
+    file: File, shape: Shape, batch: RecordBatch, position: int, base: int | None, wanted: Wanted
 ) -> None:
     crc_ok = True
     try:
         batch.check_crc()
-    except CorruptBatch as error:
+    except CorruptBatch:
         crc_ok = False
+        computed = crc32c(batch.view[21:])
         file.damage.append(
-            Damage(file.name, position, f"the batch of offset {batch.base_offset}: {error.reason}")
+            Damage(
+                file.name,
+                position,
+                f"the batch of offset {batch.base_offset} has CRC 0x{batch.crc:08x}, and that of"
+                f" its bytes is 0x{computed:08x}",
+            )
         )
     expected = shape.last_offsets[-1] + 1 if shape.last_offsets else base
     if expected is not None and batch.base_offset < expected:
@@ -218,7 +225,10 @@ def _one_batch(
     before = shape.max_timestamps[-1] if shape.max_timestamps else -1
     shape.positions.append(position)
     shape.base_offsets.append(batch.base_offset)
-    shape.last_offsets.append(batch.last_offset)
+    # Of a batch with a wrong CRC only the position and the base offset (outside the CRC) count.
+    shape.last_offsets.append(batch.last_offset if crc_ok else batch.base_offset)
+    if crc_ok and shape.sound == len(shape.positions) - 1:
+        shape.sound += 1
     shape.max_timestamps.append(max(before, batch.max_timestamp))
     shape.producer_ids.append(batch.producer_id if batch.is_control else -2)
     shape.epochs.append(batch.leader_epoch)
@@ -226,7 +236,9 @@ def _one_batch(
         file.content.append(_row(batch, position, crc_ok, content if wanted.records else None))
 
 
-def _row(batch: Any, position: int, crc_ok: bool, content: list[dict[str, Any]] | None) -> Batch:
+def _row(
+    batch: RecordBatch, position: int, crc_ok: bool, content: list[dict[str, Any]] | None
+) -> Batch:
     codec = batch.codec
     return Batch(
         position,
@@ -250,19 +262,18 @@ def _row(batch: Any, position: int, crc_ok: bool, content: list[dict[str, Any]] 
     )
 
 
-def _control(batch: Any) -> str:
+def _control(batch: RecordBatch) -> str:
     """What the first record of a control batch stands for, by its key's type."""
     try:
-        key = next(iter(batch)).key
-        number = struct.unpack(">hh", key[:4])[1]
+        number = struct.unpack(">hh", (next(iter(batch)).key or b"")[:4])[1]
     except StopIteration:
         return "emptied"
-    except (KcoreError, TypeError, struct.error):
+    except (KcoreError, struct.error):
         return "unreadable"
     return CONTROL_TYPES.get(number, f"type {number}")
 
 
-def _records(file: File, batch: Any, position: int) -> list[dict[str, Any]] | None:
+def _records(file: File, batch: RecordBatch, position: int) -> list[dict[str, Any]] | None:
     found: list[dict[str, Any]] = []
     try:
         found.extend(
@@ -357,7 +368,7 @@ def _offset_index(
                     f"offset {offset}, and the batch at byte {position} begins at"
                     f" {shape.base_offsets[place]}",
                 )
-            elif offset != shape.last_offsets[place]:
+            elif place < shape.sound and offset != shape.last_offsets[place]:
                 unusual += 1
     if unusual:
         file.notes.append(f"{unusual} entries do not have the last offset of their batch")
@@ -386,7 +397,7 @@ def _time_index(
             if place == len(shape.last_offsets):
                 if shape.whole and not (timestamp <= 0 and not shape.last_offsets):
                     _wrong(file, i, entry_bytes, f"offset {offset} is not in the log")
-            elif shape.max_timestamps[place] != timestamp:
+            elif place < shape.sound and shape.max_timestamps[place] != timestamp:
                 _wrong(
                     file,
                     i,
@@ -418,7 +429,9 @@ def _transaction_index(
             _wrong(file, i, entry_bytes, f"last offset {last} after {raw[i - 1][3]}")
         elif shape is not None and shape.whole:
             place = bisect_left(shape.last_offsets, last)
-            if place == len(shape.last_offsets) or shape.producer_ids[place] != producer_id:
+            if place == len(shape.last_offsets) or (
+                place < shape.sound and shape.producer_ids[place] != producer_id
+            ):
                 _wrong(
                     file,
                     i,
