@@ -306,9 +306,9 @@ cdef int _load_zstd() except -1:
 
 
 cdef const char* _zstd_frame(const uint8_t* p, Py_ssize_t n, Py_ssize_t* frame_bytes,
-                             int64_t* bound, bint* skippable) noexcept nogil:
-    """Walk the frame at p: its size, and the most that its blocks can hold (or what its header says, when that is
-    less; a lie is found out when it is decompressed). Returns what is wrong, or NULL."""
+                             int64_t* bound, bint* exact, bint* skippable) noexcept nogil:
+    """Walk the frame at p: its size, and the most that its blocks can hold, or what its header says (exact; a lie is
+    found out when it is decompressed). Returns what is wrong, or NULL."""
     cdef Py_ssize_t at = 5
     cdef uint32_t header, size
     cdef uint64_t window = 0, content = 0
@@ -316,6 +316,7 @@ cdef const char* _zstd_frame(const uint8_t* p, Py_ssize_t n, Py_ssize_t* frame_b
     cdef int content_bytes, dictionary_bytes, i
     cdef uint8_t descriptor
     bound[0] = 0
+    exact[0] = False
     skippable[0] = False
     if n < 5:
         return "the frame is cut short"
@@ -381,6 +382,7 @@ cdef const char* _zstd_frame(const uint8_t* p, Py_ssize_t n, Py_ssize_t* frame_b
         if content > <uint64_t>bound[0]:
             return "a content size that its blocks cannot hold"
         bound[0] = <int64_t>content
+        exact[0] = True
     frame_bytes[0] = at
     return NULL
 
@@ -389,7 +391,7 @@ cdef object _unzstd(object payload, int64_t bytes_max):
     cdef const uint8_t[::1] view = payload
     cdef Py_ssize_t n = view.shape[0], at = 0, frame_bytes = 0
     cdef int64_t bound = 0, left = bytes_max
-    cdef bint skippable = False
+    cdef bint exact = False, skippable = False
     cdef const char* wrong
     cdef list parts = []
     _load_zstd()
@@ -402,10 +404,12 @@ cdef object _unzstd(object payload, int64_t bytes_max):
     except IndexError:
         machine = _zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
     while at < n:
-        wrong = _zstd_frame(&view[at], n - at, &frame_bytes, &bound, &skippable)
+        wrong = _zstd_frame(&view[at], n - at, &frame_bytes, &bound, &exact, &skippable)
         if wrong != NULL:
             raise DecompressionFailed(f"zstd: {wrong.decode('ascii')}")
-        if not skippable and bound:
+        if exact and bound > left:
+            raise _too_large(bytes_max)
+        if bound:
             try:
                 part = machine.decompress(
                     source[at : at + frame_bytes], max_output_size=min(bound, left + 1)
