@@ -7,7 +7,7 @@ does and agree with it byte for byte (tests/protocol/test_hot.py). Names are che
 Lengths are -1 for null; ids are 16 zero bytes and names have length -1 in versions that lack them.
 """
 
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef enum:
@@ -113,13 +113,20 @@ cdef class FetchParser:
 
 
 cdef class OutBuffer:
-    """A growing C buffer for response frames; `clear` keeps its memory. Exports the buffer protocol, read-only."""
+    """A growing C buffer for response frames; `clear` keeps its memory. Exports the buffer protocol, read-only.
+
+    While a view is out, `clear` and growth leave the viewed block alone (it is freed with the last view) and go on in a
+    new one, so that a reply in flight is never overwritten.
+    """
     cdef uint8_t* data
     cdef Py_ssize_t length
     cdef Py_ssize_t capacity
     cdef Py_ssize_t exports
+    cdef uint8_t** parked           # blocks that views may still look at
+    cdef Py_ssize_t parked_count
+    cdef int park(self) except -1
     cdef uint8_t* reserve(self, Py_ssize_t n) except NULL   # where n more bytes may be written
-    cdef void clear(self) noexcept
+    cdef int clear(self) except -1
 
 
 cdef struct HotEndpoint:
