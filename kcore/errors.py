@@ -14,6 +14,7 @@ __all__ = [
     "CoordinatorFenced",
     "CorruptBatch",
     "CorruptFile",
+    "CorruptLog",
     "DecompressedTooLarge",
     "DecompressionFailed",
     "DirectoryLocked",
@@ -24,6 +25,7 @@ __all__ = [
     "KcoreError",
     "LogFailed",
     "OffsetOutOfRange",
+    "OffsetsOutOfOrder",
     "OutOfOrderSequence",
     "UnknownProducer",
     "UnsupportedCompression",
@@ -101,6 +103,10 @@ class OffsetOutOfRange(KcoreError):
     """An offset below the log's start or above its end."""
 
 
+class OffsetsOutOfOrder(KcoreError):
+    """Batches copied from a leader whose offsets do not follow the log's end, or one another."""
+
+
 class OutOfOrderSequence(KcoreError):
     """An idempotent producer's batch that does not follow the one before it."""
 
@@ -142,3 +148,11 @@ class CorruptFile(KcoreError):
         self.reason = reason
         self.where = where
         self.position = position
+
+
+class CorruptLog(KcoreError):
+    """Bytes that were durable once are damaged or gone: below the recovery point, or in a closed segment.
+
+    Not what a crash leaves behind (such a torn tail is cut silently and reported): the replica must be
+    fetched anew, or opened with truncate_corrupt.
+    """

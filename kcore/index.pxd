@@ -6,6 +6,8 @@ cdef class Entries:                 # a big-endian array exactly as in the file;
     cdef uint8_t* data
     cdef Py_ssize_t size            # bytes in use
     cdef Py_ssize_t capacity
+    cdef int exports                # views that are out: what they see never changes
+    cdef uint8_t* room(self, Py_ssize_t n) noexcept nogil   # NULL: a larger array is needed
 
 cdef class OffsetIndex:             # 8 bytes an entry: relative offset, position
     cdef Entries entries
@@ -15,12 +17,13 @@ cdef class OffsetIndex:             # 8 bytes an entry: relative offset, positio
     cdef bint dirty                 # the file lacks something
     cdef int append(self, int64_t offset, int32_t position) except -1
     cdef int64_t last_offset(self) noexcept nogil
+    cdef Py_ssize_t count(self) noexcept nogil
     cdef bint is_full(self) noexcept nogil
     # Position of the last entry at or below the offset, 0 when there is none.
     cdef int32_t position_for(self, int64_t offset) noexcept nogil
     # The last entry whose position is at most that; its offset and position, (-1, 0) when none.
     cdef int32_t entry_at_position(self, int64_t position, int64_t* offset) noexcept nogil
-    cdef void cut(self, int64_t offset) noexcept nogil      # drops entries at or above the offset
+    cdef int cut(self, int64_t offset) except -1            # drops entries at or above the offset
     cdef int save(self) except -1
 
 cdef class TimeIndex:               # 12 bytes an entry: timestamp, relative offset
@@ -32,12 +35,15 @@ cdef class TimeIndex:               # 12 bytes an entry: timestamp, relative off
     cdef int maybe_append(self, int64_t timestamp, int64_t offset, bint when_full) except -1
     cdef int64_t last_timestamp(self) noexcept nogil
     cdef int64_t last_offset(self) noexcept nogil
+    cdef Py_ssize_t count(self) noexcept nogil
     cdef bint is_full(self) noexcept nogil
     cdef int64_t offset_for(self, int64_t timestamp) noexcept nogil   # of the last entry at or below, else base
-    cdef void cut(self, int64_t offset) noexcept nogil
+    cdef int cut(self, int64_t offset) except -1
     cdef int save(self) except -1
 
 cdef class TransactionIndex:        # 34 bytes an entry; the file exists only when an entry does
     cdef readonly str path
     cdef list aborted               # AbortedTransaction, ascending last offset
     cdef bint dirty                 # not yet fsynced
+    cdef bint loaded
+    cdef object encode(self, list entries)

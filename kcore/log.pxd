@@ -1,10 +1,11 @@
 # kcore.log: the ordered segments of one directory, at a glance.
 
+from cpython.pythread cimport PyThread_type_lock
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 
 from kcore.leader_epoch cimport LeaderEpochCache
 from kcore.producer_state cimport ProducerStateTable
-from kcore.record_batch cimport BatchHeader
+from kcore.record_batch cimport BatchHeader, ValidateRules
 from kcore.segment cimport LogSlice, Segment
 
 cdef enum:                              # the same numbers as in kcore.producer_state
@@ -25,6 +26,7 @@ cdef struct AppendedStruct:
 
 cdef class LogDirFailure:
     cdef bint offline                   # for good: one failed sync is enough (T7)
+    cdef readonly str path
     cdef readonly object cause
     cdef list listeners
 
@@ -36,7 +38,7 @@ cdef class Log:
     cdef readonly LogDirFailure failure
     cdef readonly LeaderEpochCache leader_epochs
     cdef readonly ProducerStateTable producers
-    cdef readonly object recovery_report        # RecoveryReport
+    cdef public object recovery_report          # RecoveryReport
     cdef list segment_list                      # Segment, ascending base offset, never empty while open
     cdef Segment active
     cdef readonly int64_t log_start_offset
@@ -44,23 +46,18 @@ cdef class Log:
     cdef readonly int64_t recovery_point        # everything below is on disk for good
     cdef readonly int64_t last_flush_ms
     cdef readonly int64_t truncations           # grows by one with every truncation
-    cdef bint closed
+    cdef readonly bint closed
     cdef bint names_dirty                       # a name in the directory is not yet durable
     cdef list unsynced                          # paths of small files that the next flush must sync
     cdef list deletions                         # (due_ms, path) of ".deleted" files
     cdef int64_t last_snapshot_offset
-    cdef object lock                            # held while the log changes; reads take none
+    cdef PyThread_type_lock lock                # held while the log changes; reads take none
+    cdef object flush_lock                      # one flush at a time
     # cached from the config
     cdef int64_t segment_bytes
     cdef int64_t segment_ms
     cdef int64_t max_message_bytes
-    cdef int64_t timestamp_before_max_ms
-    cdef int64_t timestamp_after_max_ms
-    cdef int64_t decompressed_bytes_max
-    cdef int timestamp_type
-    cdef bint compact
-    cdef bint recompress
-    cdef int codec                              # target when recompress
+    cdef ValidateRules rules
 
     # One batch of a produce request: validated, offsets assigned, one copy. Raises what append() raises.
     # The bytes at p are never modified. owner keeps them alive (may be None for C callers).
@@ -78,3 +75,24 @@ cdef class Log:
         self, int64_t offset, Py_ssize_t bytes_max, int64_t end_offset, bint at_least_one
     )
     cdef Py_ssize_t floor_segment(self, int64_t offset) noexcept
+
+    # Inner parts; the caller holds the lock.
+    cdef int acquire(self) except -1
+    cdef void release(self) noexcept
+    cdef int check_open(self) except -1
+    cdef int fail(self, object error) except -1         # always raises
+    cdef int store(
+        self, const uint8_t* p, Py_ssize_t n, BatchHeader* h, int64_t base_offset, int32_t leader_epoch,
+        int rewrite_type, int64_t max_timestamp, int64_t now_ms,
+    ) except -1
+    cdef int store_checked(
+        self, const uint8_t* p, Py_ssize_t n, BatchHeader* h, int32_t leader_epoch, int rewrite_type,
+        int64_t max_timestamp, int64_t now_ms, int origin, AppendedStruct* out,
+    ) except -1
+    cdef int append_replica(self, const uint8_t* p, Py_ssize_t n, int64_t now_ms, AppendedStruct* out) except -1
+    cdef int assign_epoch(self, int32_t epoch, int64_t start_offset) except -1
+    cdef int note_completed(self) except -1
+    cdef int roll_to(self, int64_t base_offset, int64_t now_ms) except -1
+    cdef int snapshot_at(self, int64_t offset) except -1
+    cdef Segment make_segment(self, int64_t base_offset, int64_t now_ms)
+    cdef int save_epochs(self) except -1

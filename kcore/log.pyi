@@ -1,10 +1,19 @@
 """The log of one partition: append, read, roll, flush, truncate, retain, recover."""
 
-from typing import Any, Callable, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Literal
 
+from kcore.index import AbortedTransaction as AbortedTransaction
 from kcore.leader_epoch import LeaderEpochCache
 from kcore.log_config import LogConfig
+from kcore.log_values import Appended as Appended
+from kcore.log_values import Cut as Cut
+from kcore.log_values import DeletedSegment as DeletedSegment
+from kcore.log_values import OffsetAndTimestamp as OffsetAndTimestamp
+from kcore.log_values import RecoveryReport as RecoveryReport
+from kcore.log_values import SegmentInfo as SegmentInfo
 from kcore.producer_state import ProducerStateTable
+from kcore.segment import LogSlice as LogSlice
 
 REPLICA: Literal[0]
 CLIENT: Literal[1]
@@ -26,82 +35,6 @@ class LogDirFailure:
         """Marks the directory offline (once) and calls the listeners."""
     def subscribe(self, listener: Callable[[LogDirFailure], None]) -> None:
         """listener(self) runs in the thread that met the error, at once when already failed."""
-
-class Appended(NamedTuple):
-    """What an append did; `duplicate` = nothing was written, the offsets are those of the first time."""
-
-    base_offset: int
-    last_offset: int
-    log_append_time_ms: int
-    log_start_offset: int
-    duplicate: bool
-    max_timestamp_ms: int
-    leader_epoch: int
-
-class OffsetAndTimestamp(NamedTuple):
-    offset: int
-    timestamp_ms: int
-    leader_epoch: int
-
-class AbortedTransaction(NamedTuple):
-    producer_id: int
-    first_offset: int
-    last_offset: int
-    last_stable_offset: int
-
-class SegmentInfo(NamedTuple):
-    base_offset: int
-    next_offset: int
-    size_bytes: int
-    max_timestamp_ms: int
-    path: str
-    active: bool
-    mapped: bool
-
-class DeletedSegment(NamedTuple):
-    """One segment that retention removed, and why: "size", "time" or "start-offset"."""
-
-    base_offset: int
-    next_offset: int
-    size_bytes: int
-    reason: str
-
-class Cut(NamedTuple):
-    """Bytes that recovery threw away: from `position` of `file` to its end."""
-
-    file: str
-    position: int
-    size_bytes: int
-    offset: int
-    reason: str
-
-class RecoveryReport(NamedTuple):
-    clean: bool
-    segments_scanned: int
-    bytes_scanned: int
-    cuts: tuple[Cut, ...]
-    rebuilt_indexes: tuple[str, ...]
-    removed_files: tuple[str, ...]
-
-class LogSlice:
-    """Whole batches of a log, without a copy. The buffer protocol works on it directly (read-only).
-
-    The bytes never change and stay readable as long as the slice or a view of it lives, whatever
-    happens to the segment meanwhile."""
-
-    @property
-    def view(self) -> memoryview: ...
-    offset: int
-    next_offset: int
-    position: int
-    segment_base_offset: int
-    def __len__(self) -> int: ...
-    def __buffer__(self, flags: int, /) -> memoryview: ...
-    def fd_slice(self) -> tuple[int, int, int]:
-        """(fd, position, length) for sendfile; the descriptor is the slice's: do not close it."""
-    @property
-    def resident(self) -> bool:
-        """Whether reading it will touch no disk (mincore; always True for the hot tail)."""
 
 class Log:
     """One partition's directory. Caveats first:
@@ -164,6 +97,12 @@ class Log:
         """Batches from the one that holds `offset` on, none that ends at or above end_offset.
 
         Raises OffsetOutOfRange unless log_start_offset <= offset <= log_end_offset."""
+    def is_cold(self, offset: int, bytes_max: int) -> bool:
+        """Whether read() there may have to wait for the disk: then use read_cold in a worker thread."""
+    def read_cold(
+        self, offset: int, bytes_max: int, *, end_offset: int | None = None, at_least_one: bool = True
+    ) -> LogSlice:
+        """read() for a worker thread: everything it touches is faulted in without the GIL."""
     def warm(self, slice: LogSlice) -> None:
         """Reads the slice's pages from disk without the GIL: for a worker thread."""
     def flush(self, up_to: int | None = None, *, now_ms: int = -1) -> int:

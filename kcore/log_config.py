@@ -61,7 +61,7 @@ class LogConfig:
     timestamp_after_max_ms: int = 3_600_000
     compression: str = "producer"
     compression_level: int | None = None
-    decompressed_bytes_max: int = 100 << 20
+    decompressed_bytes_max: int = 8 * (1_048_576 + 12)
     producer_id_expiration_ms: int = DAY_MS
     preallocate_bytes: bool = False
     flush_messages: int = LONG_MAX

@@ -16,7 +16,6 @@ cdef class LogSlice:
     cdef readonly int64_t segment_base_offset
     cdef readonly Py_ssize_t position       # of the first byte within the segment file
     cdef bint hot                           # within what was appended last: in memory for sure
-    cdef Py_ssize_t shape[1]
 
 
 cdef class Segment:
@@ -31,7 +30,6 @@ cdef class Segment:
     cdef int64_t first_timestamp            # of the first batch, -1: none
     cdef bint first_timestamp_known
     cdef int64_t created_ms
-    cdef int64_t largest_file_time_ms
     cdef int64_t jitter_ms
     cdef Py_ssize_t bytes_since_index
     cdef Py_ssize_t size_max                # segment.bytes when it was made
@@ -47,15 +45,39 @@ cdef class Segment:
     cdef Py_ssize_t hint_position           # ... at this byte
     cdef int64_t used                       # tick of the last use, for the pool of open maps
 
-    cdef int append(self, const uint8_t* p, Py_ssize_t n, const BatchHeader* h, int64_t base_offset, int32_t leader_epoch, int64_t append_time_ms) except -1
-    cdef int open_write(self) except -1
+    cdef Py_ssize_t synced_end              # bytes that a sync has covered
+    cdef Py_ssize_t hot_from                # appended by this process from here on
+    cdef bint busy                          # its map is in use without the GIL
+    cdef int pins                           # slices that are out, of any map this file had
+    cdef readonly bint rebuilt              # its indexes had to be made anew
+
+    # Copies one batch to the end; offset and epoch are patched in the copy. rewrite_type -1: the timestamps
+    # stay; else the copy gets that timestamp type and max_timestamp. Returns the copy; OSError: nothing happened.
+    cdef uint8_t* append(
+        self, const uint8_t* p, Py_ssize_t n, const BatchHeader* h, int64_t base_offset,
+        int32_t leader_epoch, int rewrite_type, int64_t max_timestamp,
+    ) except NULL
+    cdef int open_write(self, Py_ssize_t more) except -1
     cdef int open_read(self) except -1
     cdef int load_indexes(self) except -1
-    # Position of the batch that holds the offset or follows it; end when there is none. h filled unless end.
-    cdef Py_ssize_t position_of(self, int64_t offset, BatchHeader* h) except -1
+    cdef int rebuild_indexes(self) except -1
+    # Position of the batch that holds the offset or follows it; end when there is none.
+    cdef Py_ssize_t position_of(self, int64_t offset) except -1
+    cdef int raise_damaged(self, Py_ssize_t position) except -1
+    # None when everything in the segment lies below the offset.
     cdef LogSlice read(self, int64_t offset, Py_ssize_t bytes_max, int64_t end_offset, bint at_least_one)
-    cdef bint should_roll(self, Py_ssize_t n, int64_t last_offset, int64_t max_timestamp, int64_t now_ms, int64_t segment_bytes, int64_t segment_ms) except -1
+    cdef LogSlice slice_at(self, int64_t offset, Py_ssize_t position, Py_ssize_t stop, int64_t next_offset)
+    cdef bint should_roll(
+        self, Py_ssize_t n, int64_t last_offset, int64_t max_timestamp, int64_t now_ms,
+        int64_t segment_bytes, int64_t segment_ms,
+    ) except -1
     cdef int become_inactive(self) except -1
     cdef int load_timestamps(self) except -1
     cdef int truncate(self, int64_t offset) except -1
-    cdef int idle(self) except -1
+    cdef bint idle(self) noexcept
+
+
+cdef Segment new_segment(str path, int64_t base_offset, object config, int64_t jitter_ms, int64_t now_ms)
+# Position of the first batch at or after `position` whose last offset is at least `offset`; end when there
+# is none; -1 - position of the damage otherwise.
+cdef Py_ssize_t walk_to_offset(const uint8_t* data, Py_ssize_t position, Py_ssize_t end, int64_t offset) noexcept nogil

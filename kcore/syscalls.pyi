@@ -36,3 +36,9 @@ def read_file(path: str) -> bytes:
 
 def rename(source: str, target: str) -> None: ...
 def unlink(path: str) -> None: ...
+
+def fsync_file(path: str) -> None:
+    """Makes the content of a file durable through a descriptor of its own. Raises OSError."""
+
+def write_at(path: str, position: int, data: bytes | bytearray | memoryview) -> None:
+    """Writes at a position of a file, created when missing; not synced. Raises OSError."""

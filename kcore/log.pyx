@@ -1,0 +1,722 @@
+# cython: freethreading_compatible=True
+"""The log of one partition: its segments in order, and what is derived from them.
+
+::
+
+    topic-0/
+      00000000000000000000.log .index .timeindex          closed: trimmed, synced, no map until read
+      00000000000000052311.log .index .timeindex .txnindex
+      00000000000000052311.snapshot                       producer state at that offset
+      00000000000000108804.log                            active: mapped, indexes in memory
+      leader-epoch-checkpoint  partition.metadata
+
+      log_start_offset       recovery_point               log_end_offset
+            |                      |                            |
+            v                      v                            v
+    ========#######################+++++++++++++++++++++++++++++.......
+    deleted   durable: checked by    appended, not yet synced;    preallocated
+    records   no one at a clean      checked by CRC after an
+              start                  unclean stop, cut at the
+                                     first bad batch
+
+Life of an append (one copy)::
+
+    caller's bytes --validate (may drop the GIL)--> lock --producer check--> [duplicate: answer, done]
+       --> leader epoch new? its checkpoint is made durable first --> segment full? roll
+       --> copy into the map, offset and epoch patched in the copy --> index entries --> end published
+       --> producer state, aborted transactions --> unlock
+
+Errors of the disk: the first one marks the LogDirFailure that all logs of a directory share; from then
+on everything that writes raises LogFailed. Nothing is retried, because after a failed sync the kernel
+has forgotten which pages were dirty (T7).
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.pythread cimport (
+    NOWAIT_LOCK, PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
+    WAIT_LOCK,
+)
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from kcore.leader_epoch cimport LeaderEpochCache
+from kcore.mapped_file cimport Mapping
+from kcore.producer_state cimport CHECK_DUPLICATE, DuplicateBatch, ProducerStateTable
+from kcore.record_batch cimport (
+    ATTR_CODEC, ATTR_CONTROL, BatchHeader, LOG_OVERHEAD, STATUS_OK, ValidateResult, ValidateRules,
+    batch_bytes, batch_check_crc, batch_header, batch_load, batch_validate, raise_status,
+)
+from kcore.segment cimport LogSlice, Segment, new_segment
+from kcore.syscalls cimport raise_errno
+
+import errno
+import os
+import threading
+import zlib
+
+from kcore import syscalls
+from kcore.errors import BatchTooLarge, InvalidRecord, LogFailed, OffsetOutOfRange, OffsetsOutOfOrder
+from kcore.index import AbortedTransaction
+from kcore.log_values import (
+    Appended, Cut, DeletedSegment, EPOCH_CHECKPOINT, OffsetAndTimestamp, RecoveryReport, SegmentInfo,
+)
+
+globals().update(REPLICA=0, CLIENT=1, COORDINATOR=2, RAFT=3)
+
+CODECS = {"producer": -1, "uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+
+# The process ran out of something; the disk did not fail.
+TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+cdef int64_t INT64_MAX = 0x7FFFFFFFFFFFFFFF
+
+
+cdef class LogDirFailure:
+    """Shared by all logs of one log directory: the first disk error puts all of it offline for good."""
+
+    def __cinit__(self, str path=""):
+        self.path = path
+        self.listeners = []
+
+    @property
+    def failed(self):
+        """Whether the directory is offline."""
+        return bool(self.offline)
+
+    def fail(self, cause):
+        """Marks the directory offline (once) and calls the listeners."""
+        if self.offline:
+            return
+        self.offline = True
+        self.cause = cause
+        for listener in self.listeners:
+            listener(self)
+
+    def subscribe(self, listener):
+        """listener(self) runs in the thread that met the error, at once when already failed."""
+        self.listeners.append(listener)
+        if self.offline:
+            listener(self)
+
+
+cdef class Log:
+    """See the drawings above, and log.pyi for the contract of each method. Made by Log.open."""
+
+    def __cinit__(self, str path, object config, LogDirFailure failure, object topic_id):
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError()
+        self.path = path
+        self.failure = failure
+        self.topic_id = topic_id
+        self.flush_lock = threading.Lock()
+        self.segment_list = []
+        self.unsynced = []
+        self.deletions = []
+        self.last_snapshot_offset = -1
+        self.last_flush_ms = 0
+        self.leader_epochs = LeaderEpochCache()
+        self.producers = ProducerStateTable(config.producer_id_expiration_ms)
+        self.update_config(config)
+
+    def __dealloc__(self):
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
+
+    @staticmethod
+    def open(
+        path, config, *, now_ms, clean, recovery_point=0, log_start_offset=0, topic_id=None, failure=None,
+        truncate_corrupt=False,
+    ):
+        """Opens or creates the log; see log.pyi."""
+        from kcore import recovery
+
+        path = os.fspath(path)
+        made = Log(path, config, LogDirFailure(path) if failure is None else failure, topic_id)
+        recovery.open_log(made, now_ms, clean, recovery_point, log_start_offset, truncate_corrupt)
+        return made
+
+    cdef int acquire(self) except -1:
+        if PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+            return 0
+        with nogil:
+            PyThread_acquire_lock(self.lock, WAIT_LOCK)
+        return 0
+
+    cdef void release(self) noexcept:
+        PyThread_release_lock(self.lock)
+
+    cdef int check_open(self) except -1:
+        if self.failure.offline:
+            raise LogFailed(f"{self.path} is offline: {self.failure.cause}")
+        if self.closed:
+            raise LogFailed(f"{self.path} is closed")
+        return 0
+
+    cdef int fail(self, object error) except -1:
+        if not isinstance(error, OSError) or error.errno not in TRANSIENT:
+            self.failure.fail(error)
+        raise LogFailed(f"{self.path}: {error}") from error
+
+    def update_config(self, config):
+        """Takes new settings at once; an open segment keeps its file but rolls by the new size."""
+        self.config = config
+        self.segment_bytes = config.segment_bytes
+        self.segment_ms = config.segment_ms
+        self.max_message_bytes = config.max_message_bytes
+        self.rules.now_ms = 0
+        self.rules.timestamp_before_max_ms = config.timestamp_before_max_ms
+        self.rules.timestamp_after_max_ms = config.timestamp_after_max_ms
+        self.rules.decompressed_bytes_max = config.decompressed_bytes_max
+        self.rules.timestamp_type = config.timestamp_type
+        self.rules.target_codec = CODECS[config.compression]
+        self.rules.require_keys = config.compact
+        self.rules.from_client = True
+        self.rules.zstd_allowed = True
+        self.producers.expiration_ms = config.producer_id_expiration_ms
+        if self.active is not None:
+            self.active.index_interval = config.index_interval_bytes
+            self.active.jitter_ms = jitter_for(self.active.path, config)
+
+    cdef int append_client(
+        self, object owner, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms,
+        AppendedStruct* out,
+    ) except -1:
+        cdef BatchHeader h
+        cdef ValidateRules rules
+        cdef ValidateResult result
+        cdef object recompressed
+        cdef const uint8_t[::1] view
+        self.check_open()
+        if n > self.max_message_bytes:
+            raise BatchTooLarge(f"{n} bytes are more than max.message.bytes, {self.max_message_bytes}")
+        if n > self.segment_bytes:
+            raise BatchTooLarge(f"{n} bytes are more than a segment may hold, {self.segment_bytes}")
+        rules = self.rules
+        rules.now_ms = now_ms
+        batch_validate(owner, p, n, &h, &rules, &result)
+        if result.recompress:
+            recompressed = self.recompress(<const uint8_t[:n]>p, now_ms)
+            result.rewrite_timestamps = False
+            view = recompressed
+            p = &view[0]
+            n = view.shape[0]
+            batch_load(p, &h)
+            if n > self.max_message_bytes or n > self.segment_bytes:
+                raise BatchTooLarge(f"{n} bytes after compression are more than {self.max_message_bytes}")
+        return self.store_checked(
+            p, n, &h, leader_epoch, rules.timestamp_type if result.rewrite_timestamps else -1,
+            result.max_timestamp_ms, now_ms, CLIENT, out,
+        )
+
+    def recompress(self, batch, now_ms):
+        """The batch in the codec, and with the timestamps, that the topic asks for."""
+        from kcore.batch_builder import recompress
+
+        return recompress(
+            batch, self.rules.target_codec, self.config.compression_level,
+            timestamp_type=self.rules.timestamp_type,
+            log_append_time_ms=now_ms if self.rules.timestamp_type == 1 else -1,
+            decompressed_bytes_max=self.rules.decompressed_bytes_max,
+        )
+
+    cdef int append_batches(
+        self, object owner, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms,
+        int origin, AppendedStruct* out,
+    ) except -1:
+        cdef BatchHeader h
+        cdef Py_ssize_t at = 0
+        cdef int status
+        cdef int64_t base_offset = -1, max_timestamp = -1
+        cdef int rewrite_type = -1
+        if origin == CLIENT:
+            return self.append_client(owner, p, n, leader_epoch, now_ms, out)
+        self.check_open()
+        with nogil:
+            while at < n:
+                status = batch_header(p + at, n - at, &h)
+                if status == STATUS_OK:
+                    status = batch_check_crc(p + at, &h)
+                if status != STATUS_OK:
+                    break
+                at += batch_bytes(&h)
+        if at < n:
+            raise_status(status, at)
+        if n == 0:
+            raise InvalidRecord("nothing to append")
+        if origin == REPLICA:
+            return self.append_replica(p, n, now_ms, out)
+        if origin == COORDINATOR and self.rules.timestamp_type == 1:
+            rewrite_type = 1
+        at = 0
+        while at < n:
+            batch_header(p + at, n - at, &h)
+            self.store_checked(
+                p + at, batch_bytes(&h), &h, leader_epoch, rewrite_type,
+                now_ms if rewrite_type == 1 else h.max_timestamp, now_ms, origin, out,
+            )
+            if base_offset < 0:
+                base_offset = out.base_offset
+            max_timestamp = max(max_timestamp, out.max_timestamp_ms)
+            at += batch_bytes(&h)
+        out.base_offset = base_offset
+        out.max_timestamp_ms = max_timestamp
+        return 0
+
+    cdef int store_checked(
+        self, const uint8_t* p, Py_ssize_t n, BatchHeader* h, int32_t leader_epoch, int rewrite_type,
+        int64_t max_timestamp, int64_t now_ms, int origin, AppendedStruct* out,
+    ) except -1:
+        """One batch that gets the next offset: producer check, then store; fills out."""
+        cdef DuplicateBatch duplicate
+        self.acquire()
+        try:
+            self.check_open()
+            out.log_start_offset = self.log_start_offset
+            out.leader_epoch = leader_epoch
+            out.log_append_time_ms = now_ms if rewrite_type == 1 or (h.attributes & 8 and origin == CLIENT) else -1
+            out.duplicate = False
+            if h.producer_id >= 0 and origin != RAFT:
+                if h.attributes & ATTR_CONTROL:
+                    if origin == COORDINATOR:
+                        self.producers.check_marker(h, p, n, 0)
+                elif self.producers.check(h, origin, &duplicate) == CHECK_DUPLICATE:
+                    out.base_offset = duplicate.base_offset
+                    out.last_offset = duplicate.last_offset
+                    out.max_timestamp_ms = duplicate.timestamp
+                    if out.log_append_time_ms >= 0:
+                        out.log_append_time_ms = duplicate.timestamp
+                    out.duplicate = True
+                    return 0
+            out.base_offset = self.log_end_offset
+            self.store(p, n, h, self.log_end_offset, leader_epoch, rewrite_type, max_timestamp, now_ms)
+            out.last_offset = self.log_end_offset - 1
+            out.max_timestamp_ms = max_timestamp
+        finally:
+            self.release()
+        return 0
+
+    cdef int store(
+        self, const uint8_t* p, Py_ssize_t n, BatchHeader* h, int64_t base_offset, int32_t leader_epoch,
+        int rewrite_type, int64_t max_timestamp, int64_t now_ms,
+    ) except -1:
+        """Puts one checked batch at base_offset; the lock is held."""
+        cdef uint8_t* stored = NULL
+        cdef Segment active
+        try:
+            if leader_epoch > self.leader_epochs.latest_epoch():
+                self.assign_epoch(leader_epoch, base_offset)
+            if self.active.should_roll(
+                n, base_offset + h.last_offset_delta, max_timestamp, now_ms, self.segment_bytes, self.segment_ms
+            ):
+                self.roll_to(base_offset, now_ms)
+            active = self.active
+            stored = active.append(p, n, h, base_offset, leader_epoch, rewrite_type, max_timestamp)
+        except OSError as error:
+            self.fail(error)
+        self.log_end_offset = active.next_offset
+        if h.producer_id >= 0:
+            h.base_offset = base_offset
+            self.producers.update(h, stored, n)
+            if self.producers.completed_count > 0:
+                self.note_completed()
+        return 0
+
+    cdef int append_replica(self, const uint8_t* p, Py_ssize_t n, int64_t now_ms, AppendedStruct* out) except -1:
+        """Batches of a leader: offsets and epochs stay, and must follow on."""
+        cdef BatchHeader h
+        cdef Py_ssize_t at = 0
+        cdef int64_t expected, max_timestamp = -1
+        self.acquire()
+        try:
+            self.check_open()
+            expected = self.log_end_offset
+            while at < n:
+                batch_header(p + at, n - at, &h)
+                if h.base_offset < expected or h.last_offset_delta < 0:
+                    raise OffsetsOutOfOrder(f"batch at {h.base_offset} where {expected} or more must follow")
+                expected = h.base_offset + h.last_offset_delta + 1
+                at += batch_bytes(&h)
+            at = 0
+            batch_header(p, n, &h)
+            out.base_offset = h.base_offset
+            while at < n:
+                batch_header(p + at, n - at, &h)
+                max_timestamp = max(max_timestamp, h.max_timestamp)
+                self.store(p + at, batch_bytes(&h), &h, h.base_offset, h.leader_epoch, -1, h.max_timestamp, now_ms)
+                at += batch_bytes(&h)
+            out.last_offset = self.log_end_offset - 1
+            out.log_append_time_ms = -1
+            out.log_start_offset = self.log_start_offset
+            out.max_timestamp_ms = max_timestamp
+            out.leader_epoch = h.leader_epoch
+            out.duplicate = False
+        finally:
+            self.release()
+        return 0
+
+    cdef int assign_epoch(self, int32_t epoch, int64_t start_offset) except -1:
+        """Durable before the first append of the epoch, so that no stored batch is of an unknown one."""
+        if self.leader_epochs.assign_entry(epoch, start_offset):
+            try:
+                self.save_epochs()
+            except OSError:
+                self.leader_epochs.truncate_from_end(start_offset)
+                raise
+        return 0
+
+    cdef int save_epochs(self) except -1:
+        syscalls.replace_file(f"{self.path}/{EPOCH_CHECKPOINT}", self.leader_epochs.encode())
+        return 0
+
+    cdef int note_completed(self) except -1:
+        """Writes aborted transactions to the index of the segment that holds the marker."""
+        for done in self.producers.take_completed():
+            if done.aborted:
+                try:
+                    self.active.transaction_index.append(AbortedTransaction(
+                        done.producer_id, done.first_offset, done.last_offset, done.last_stable_offset
+                    ))
+                except OSError as error:
+                    # Whatever the reason: a reader would take the aborted records for good ones.
+                    self.failure.fail(error)
+                    self.fail(error)
+                self.unsynced.append(self.active.transaction_index.path)
+                self.names_dirty = True
+        return 0
+
+    def append(self, batches, *, int32_t leader_epoch, int64_t now_ms, int origin=CLIENT):
+        """Appends; see log.pyi."""
+        cdef AppendedStruct out
+        cdef Py_buffer buffer
+        if not REPLICA <= origin <= RAFT:
+            raise ValueError(f"origin {origin} is unknown")
+        PyObject_GetBuffer(batches, &buffer, PyBUF_SIMPLE)
+        try:
+            self.append_batches(
+                batches, <const uint8_t*>buffer.buf, buffer.len, leader_epoch, now_ms, origin, &out
+            )
+        finally:
+            PyBuffer_Release(&buffer)
+        return Appended(
+            out.base_offset, out.last_offset, out.log_append_time_ms, out.log_start_offset, bool(out.duplicate),
+            out.max_timestamp_ms, out.leader_epoch,
+        )
+
+    cdef Segment make_segment(self, int64_t base_offset, int64_t now_ms):
+        cdef str path = f"{self.path}/{base_offset:020d}"
+        return new_segment(path, base_offset, self.config, jitter_for(path, self.config), now_ms)
+
+    cdef int roll_to(self, int64_t base_offset, int64_t now_ms) except -1:
+        """Starts a segment at base_offset (OSError: nothing changed). The next flush makes it durable."""
+        cdef Segment old = self.active
+        cdef Segment made
+        if old.end == 0 and old.base_offset == base_offset:
+            return 0
+        made = self.make_segment(base_offset, now_ms)
+        made.active = True
+        made.max_timestamp_known = True
+        try:
+            made.open_write(0)
+            old.become_inactive()
+        except BaseException:
+            made.release()
+            old.active = True
+            raise
+        self.unsynced += [old.offset_index.path, old.time_index.path]
+        self.names_dirty = True
+        self.segment_list.append(made)
+        self.active = made
+        self.snapshot_at(base_offset)
+        return 0
+
+    cdef int snapshot_at(self, int64_t offset) except -1:
+        """Kafka's producer snapshot at that offset, unless there is a newer one."""
+        if offset <= self.last_snapshot_offset:
+            return 0
+        path = f"{self.path}/{offset:020d}.snapshot"
+        syscalls.write_file(path, self.producers.take_snapshot(), durable=False)
+        self.unsynced.append(path)
+        self.names_dirty = True
+        self.last_snapshot_offset = offset
+        return 0
+
+    def roll(self, int64_t now_ms):
+        """Starts a new segment, unless the active one is empty."""
+        self.acquire()
+        try:
+            self.check_open()
+            if self.active.end > 0:
+                self.roll_to(self.log_end_offset, now_ms)
+        except OSError as error:
+            self.fail(error)
+        finally:
+            self.release()
+
+    def take_producer_snapshot(self):
+        """Writes the producer state at the log end offset; the next flush makes it durable."""
+        self.acquire()
+        try:
+            self.check_open()
+            self.snapshot_at(self.log_end_offset)
+        except OSError as error:
+            self.fail(error)
+        finally:
+            self.release()
+
+    cdef Py_ssize_t floor_segment(self, int64_t offset) noexcept:
+        """Place of the last segment that begins at or below the offset; 0 when none does."""
+        cdef Py_ssize_t low = 0, high = len(self.segment_list), middle
+        if self.active.base_offset <= offset:
+            return high - 1
+        while low < high:
+            middle = (low + high) >> 1
+            if (<Segment>self.segment_list[middle]).base_offset <= offset:
+                low = middle + 1
+            else:
+                high = middle
+        return low - 1 if low > 0 else 0
+
+    cdef LogSlice read_slice(
+        self, int64_t offset, Py_ssize_t bytes_max, int64_t end_offset, bint at_least_one
+    ):
+        cdef Py_ssize_t place
+        cdef Segment segment
+        cdef LogSlice found
+        if self.closed:
+            raise LogFailed(f"{self.path} is closed")
+        if offset < self.log_start_offset or offset > self.log_end_offset:
+            raise OffsetOutOfRange(f"{offset} is not within {self.log_start_offset} and {self.log_end_offset}")
+        if end_offset > self.log_end_offset:
+            end_offset = self.log_end_offset
+        place = self.floor_segment(offset)
+        segment = self.segment_list[place]
+        if offset < end_offset:
+            try:
+                while True:
+                    found = segment.read(offset, bytes_max, end_offset, at_least_one)
+                    if found is not None:
+                        return found
+                    place += 1
+                    if place >= len(self.segment_list):
+                        break
+                    segment = self.segment_list[place]
+                    if segment.base_offset >= end_offset:
+                        break
+            except OSError as error:
+                self.fail(error)
+        return segment.slice_at(offset, segment.end, segment.end, offset)
+
+    def read(self, int64_t offset, Py_ssize_t bytes_max, *, end_offset=None, bint at_least_one=True):
+        """Batches from offset on; see log.pyi."""
+        return self.read_slice(
+            offset, bytes_max, INT64_MAX if end_offset is None else end_offset, at_least_one
+        )
+
+    def is_cold(self, int64_t offset, Py_ssize_t bytes_max):
+        """Whether read() there may have to wait for the disk: then use read_cold in a worker thread."""
+        cdef Segment segment
+        cdef Py_ssize_t start
+        if self.closed or offset >= self.log_end_offset:
+            return False
+        segment = self.segment_list[self.floor_segment(offset)]
+        if segment.mapping is None or segment.offset_index is None:
+            return True
+        start = segment.hint_position if segment.hint_offset == offset else segment.offset_index.position_for(offset)
+        if segment.active and start >= segment.hot_from and start + 8388608 >= segment.end:
+            return False
+        return segment.mapping.is_resident(start, min(bytes_max, segment.end - start)) != 1
+
+    def read_cold(self, int64_t offset, Py_ssize_t bytes_max, *, end_offset=None, bint at_least_one=True):
+        """read() for a worker thread: the pages are faulted in without the GIL first."""
+        cdef Segment segment
+        cdef Py_ssize_t start, size
+        cdef Mapping mapping
+        cdef LogSlice found
+        try:
+            if not self.closed and self.log_start_offset <= offset < self.log_end_offset:
+                segment = self.segment_list[self.floor_segment(offset)]
+                segment.open_read()
+                segment.load_indexes()
+                mapping = segment.mapping
+                start = segment.offset_index.position_for(offset)
+                size = min(bytes_max + 65536, segment.end - start)
+                with nogil:
+                    mapping.warm(start, size)
+            found = self.read_slice(
+                offset, bytes_max, INT64_MAX if end_offset is None else end_offset, at_least_one
+            )
+            found.warm()
+        except OSError as error:
+            self.fail(error)
+        return found
+
+    def warm(self, LogSlice slice not None):
+        """Faults the slice's pages in without the GIL, for a worker thread."""
+        try:
+            slice.warm()
+        except OSError as error:
+            self.fail(error)
+
+    def flush(self, up_to=None, *, int64_t now_ms=-1):
+        """Makes what was appended before the call durable; see log.pyi."""
+        with self.flush_lock:
+            self.check_open()
+            if up_to is not None and up_to <= self.recovery_point:
+                return self.recovery_point
+            target, generation = self.log_end_offset, self.truncations
+            try:
+                self.sync_all()
+            except OSError as error:
+                self.fail(error)
+            if self.failure.offline:
+                self.check_open()
+            # A truncation during the sync has lowered the recovery point itself.
+            if generation == self.truncations and target > self.recovery_point:
+                self.recovery_point = target
+            if now_ms >= 0:
+                self.last_flush_ms = now_ms
+            return self.recovery_point
+
+    def sync_all(self):
+        """Names, small files, then the data of every segment with unsynced bytes. Raises OSError."""
+        cdef Segment segment
+        cdef Mapping mapping
+        cdef Py_ssize_t end
+        cdef int result
+        cdef int64_t generation = self.truncations
+        names, files = self.names_dirty, self.unsynced
+        self.names_dirty, self.unsynced = False, []
+        work = []
+        for segment in self.segment_list:
+            if segment.synced_end < segment.end:
+                work.append((segment, segment.mapping, segment.end))
+        for path in dict.fromkeys(files):
+            try:
+                syscalls.fsync_file(path)
+            except FileNotFoundError:
+                continue  # retention or truncation was faster
+        for segment, mapping, end in work:
+            if mapping is None or not mapping.writable:
+                try:
+                    syscalls.fsync_file(segment.path + ".log")
+                except FileNotFoundError:
+                    continue
+            else:
+                with nogil:
+                    result = mapping.sync()
+                if result < 0:
+                    raise_errno(mapping.path)
+            if generation == self.truncations:
+                segment.synced_end = max(segment.synced_end, end)
+        if names:
+            syscalls.fsync_dir(self.path)
+
+    @property
+    def flushed_offset(self):
+        """Everything below is on disk."""
+        return self.recovery_point
+
+    @property
+    def unflushed_messages(self):
+        """Offsets appended and not yet durable."""
+        return self.log_end_offset - self.recovery_point
+
+    @property
+    def size_bytes(self):
+        """Bytes of all segments."""
+        cdef Segment segment
+        cdef int64_t total = 0
+        for segment in self.segment_list:
+            total += segment.end
+        return total
+
+    @property
+    def segments(self):
+        """SegmentInfo of each, ascending."""
+        cdef Segment s
+        return [
+            SegmentInfo(
+                s.base_offset, s.next_offset, s.end, s.max_timestamp, s.path + ".log", bool(s.active),
+                s.mapping is not None,
+            )
+            for s in self.segment_list
+        ]
+
+    def first_unstable_offset(self, int64_t high_watermark):
+        """First offset of the oldest open transaction at this high watermark, or None."""
+        cdef int64_t found = self.producers.unstable_offset(high_watermark)
+        return None if found < 0 else max(found, self.log_start_offset)
+
+    def last_stable_offset(self, int64_t high_watermark):
+        """min(high watermark, first unstable offset)."""
+        cdef int64_t found = self.producers.unstable_offset(high_watermark)
+        return high_watermark if found < 0 else min(high_watermark, max(found, self.log_start_offset))
+
+    def end_offset_for_epoch(self, int32_t epoch):
+        """(epoch, end offset) as OffsetForLeaderEpoch answers; (-1, -1) when unknown."""
+        return self.leader_epochs.end_offset_for(epoch, self.log_end_offset)
+
+    def offset_for_timestamp(self, int64_t timestamp_ms):
+        """First record at or after that time; see log.pyi."""
+        from kcore import search
+
+        return search.offset_for_timestamp(self, timestamp_ms)
+
+    def max_timestamp(self):
+        """The record with the largest timestamp; see log.pyi."""
+        from kcore import search
+
+        return search.max_timestamp(self)
+
+    def aborted_transactions(self, int64_t first_offset, int64_t last_offset):
+        """Transactions that a read of [first_offset, last_offset) must know; see log.pyi."""
+        from kcore import search
+
+        return search.aborted_transactions(self, first_offset, last_offset)
+
+    def truncate_to(self, int64_t offset):
+        """Drops everything at or above offset; see log.pyi."""
+        from kcore import truncation
+
+        return truncation.truncate_to(self, offset)
+
+    def truncate_fully_and_start_at(self, int64_t offset, log_start_offset=None):
+        """Drops everything and goes on at offset."""
+        from kcore import truncation
+
+        truncation.truncate_fully(self, offset, offset if log_start_offset is None else log_start_offset)
+
+    def advance_log_start(self, int64_t offset):
+        """DeleteRecords; see log.pyi."""
+        from kcore import truncation
+
+        return truncation.advance_log_start(self, offset)
+
+    def delete_old_segments(self, int64_t now_ms, int64_t high_watermark):
+        """Retention by start offset, size and time; see log.pyi."""
+        from kcore import truncation
+
+        return truncation.delete_old_segments(self, now_ms, high_watermark)
+
+    def delete_files_due(self, int64_t now_ms):
+        """Removes ".deleted" files whose delay is over; see log.pyi."""
+        from kcore import truncation
+
+        return truncation.delete_files_due(self, now_ms)
+
+    def close(self):
+        """Flushes, trims, writes indexes and the producer snapshot. Raises LogFailed; twice is fine."""
+        from kcore import truncation
+
+        truncation.close(self)
+
+    def delete(self):
+        """Removes every file and the directory; slices that are out stay readable."""
+        from kcore import truncation
+
+        truncation.delete(self)
+
+
+cdef int64_t jitter_for(str path, object config):
+    """Up to segment_jitter_ms, the same for the same segment: spreads rolls without a source of chance."""
+    limit = min(config.segment_jitter_ms, config.segment_ms)
+    return zlib.crc32(os.fsencode(path)) % limit if limit > 0 else 0

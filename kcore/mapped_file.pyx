@@ -1,0 +1,211 @@
+# cython: freethreading_compatible=True
+"""One descriptor and one shared map of one file. The only caller of mmap.
+
+::
+
+        0           end          populated    allocated                          limit = reserved
+        +-----------+------------+------------+--- - - - - - - - - - - - - - - - - - +
+        |  batches  | zeros, in  | zeros, on  |   address space without a file:      |
+        |           | memory     | disk       |   touching it is SIGBUS (T1)         |
+        +-----------+------------+------------+--- - - - - - - - - - - - - - - - - - +
+         read, sent   the next     posix_fallocate'd: a full disk said ENOSPC
+                      appends      before anything could be stored into a hole
+
+The map covers the largest size that the file may get, so that it never moves while readers hold
+pointers into it; the file itself is extended chunk by chunk, by posix_fallocate and never by
+ftruncate, before its pages are touched.
+
+A Mapping lives as long as somebody refers to it: a segment, or a slice that was handed out. Deleting
+a segment is unlink now, and munmap when the last slice lets go.
+"""
+
+from libc.stdint cimport int64_t, uint8_t
+
+from kcore.syscalls cimport (
+    file_size_of, raise_errno, sys_close, sys_fallocate, sys_fdatasync, sys_ftruncate, sys_madvise,
+    sys_mmap, sys_munmap, sys_open,
+)
+
+import os
+
+cdef extern from *:
+    """
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE
+    #endif
+    #include <errno.h>
+    #include <fcntl.h>
+    #include <sys/mman.h>
+    #include <unistd.h>
+    #ifndef MADV_POPULATE_READ
+    #define MADV_POPULATE_READ 22
+    #define MADV_POPULATE_WRITE 23
+    #endif
+    #define KCORE_PAGES_AT_ONCE 1024
+    /* 1 when every page of the range is in the page cache, 0 when not, -1 with errno. */
+    static int kcore_resident(const uint8_t *data, Py_ssize_t size) {
+        unsigned char pages[KCORE_PAGES_AT_ONCE];
+        Py_ssize_t page = (Py_ssize_t)sysconf(_SC_PAGESIZE);
+        uintptr_t at = (uintptr_t)data & ~(uintptr_t)(page - 1);
+        uintptr_t stop = (uintptr_t)data + (uintptr_t)size;
+        while (at < stop) {
+            size_t count = (size_t)((stop - at + (uintptr_t)page - 1) / (uintptr_t)page);
+            if (count > KCORE_PAGES_AT_ONCE) count = KCORE_PAGES_AT_ONCE;
+            if (mincore((void *)at, count * (size_t)page, pages) < 0) return -1;
+            for (size_t i = 0; i < count; i++) if (!(pages[i] & 1)) return 0;
+            at += (uintptr_t)(count * (size_t)page);
+        }
+        return 1;
+    }
+    static Py_ssize_t kcore_page_bytes(void) { return (Py_ssize_t)sysconf(_SC_PAGESIZE); }
+    static int kcore_errno(void) { return errno; }
+    """
+    int kcore_resident(const uint8_t* data, Py_ssize_t size) noexcept nogil
+    Py_ssize_t kcore_page_bytes() noexcept nogil
+    int kcore_errno() noexcept nogil
+    int EINVAL
+    int MADV_POPULATE_READ
+    int MADV_POPULATE_WRITE
+    int O_RDONLY
+    int O_RDWR
+    int O_CREAT
+    int PROT_READ
+    int PROT_WRITE
+
+cdef Py_ssize_t PAGE_BYTES = kcore_page_bytes()
+cdef long open_mappings = 0
+
+
+def mappings_open():
+    """How many maps this process holds now: the debug counter that must end where it began."""
+    return open_mappings
+
+
+cdef class Mapping:
+    """A file and its map; see the drawing above. Made by map_writable and map_readonly only."""
+
+    def __cinit__(self):
+        global open_mappings
+        self.fd = -1
+        open_mappings += 1
+
+    def __dealloc__(self):
+        global open_mappings
+        open_mappings -= 1
+        if self.data != NULL:
+            sys_munmap(self.data, self.reserved)
+        if self.fd >= 0:
+            sys_close(self.fd)
+
+    cdef int grow(self, Py_ssize_t size) noexcept nogil:
+        cdef Py_ssize_t wanted, step, start, stop
+        if size > self.limit:
+            return -1
+        if size > self.allocated:
+            step = min(max(self.allocated, <Py_ssize_t>GROW_BYTES_MIN), <Py_ssize_t>GROW_BYTES_MAX)
+            wanted = max(size, self.allocated + step)
+            wanted = min((wanted + GROW_BYTES_MIN - 1) & ~<Py_ssize_t>(GROW_BYTES_MIN - 1), self.limit)
+            if self.allocate(wanted) < 0:
+                return -1
+        if size > self.populated:
+            stop = min(max(size, self.populated + POPULATE_BYTES), self.allocated)
+            start = self.populated & ~(PAGE_BYTES - 1)
+            if self.populate and sys_madvise(self.data + start, stop - start, MADV_POPULATE_WRITE) < 0:
+                # Kernels before 5.14 do not know the advice; the pages then fault in one by one.
+                if kcore_errno() != EINVAL:
+                    return -1
+                self.populate = False
+            self.populated = stop
+        return 0
+
+    cdef int allocate(self, Py_ssize_t size) noexcept nogil:
+        if sys_fallocate(self.fd, self.allocated, size - self.allocated) < 0:
+            return -1
+        self.allocated = size
+        return 0
+
+    cdef int trim(self, Py_ssize_t size) noexcept nogil:
+        if size == self.allocated:
+            return 0
+        if sys_ftruncate(self.fd, size) < 0:
+            return -1
+        self.allocated = size
+        self.populated = min(self.populated, size)
+        return 0
+
+    cdef int sync(self) noexcept nogil:
+        return sys_fdatasync(self.fd)
+
+    cdef int warm(self, Py_ssize_t position, Py_ssize_t size) noexcept nogil:
+        cdef Py_ssize_t start = position & ~(PAGE_BYTES - 1)
+        cdef volatile uint8_t* byte
+        cdef uint8_t seen
+        if size <= 0:
+            return 0
+        if sys_madvise(self.data + start, position + size - start, MADV_POPULATE_READ) == 0:
+            return 0
+        if kcore_errno() != EINVAL:
+            return -1
+        while start < position + size:
+            byte = self.data + start
+            seen = byte[0]
+            start += PAGE_BYTES
+        return 0
+
+    cdef int is_resident(self, Py_ssize_t position, Py_ssize_t size) noexcept nogil:
+        if size <= 0:
+            return 1
+        return kcore_resident(self.data + position, size)
+
+
+cdef Mapping map_writable(str path, Py_ssize_t limit):
+    """Opens (or creates) a file for appending and maps up to `limit` bytes.
+
+    Raises OSError; a file that it made stays behind empty then.
+    """
+    cdef Mapping self = Mapping.__new__(Mapping)
+    cdef bytes encoded = os.fsencode(path)
+    cdef const char* name = encoded
+    cdef int64_t size = -1
+    self.path = path
+    self.writable = True
+    self.populate = True
+    with nogil:
+        self.fd = sys_open(name, O_RDWR | O_CREAT, 0o600)
+        if self.fd >= 0:
+            size = file_size_of(self.fd)
+    if self.fd < 0 or size < 0:
+        raise_errno(path)
+    limit = max(limit, <Py_ssize_t>size, 1)
+    self.reserved = (limit + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1)
+    self.limit = limit
+    self.allocated = size
+    self.populated = size
+    self.data = <uint8_t*>sys_mmap(self.reserved, PROT_READ | PROT_WRITE, self.fd, 0)
+    if self.data == NULL:
+        raise_errno(path)
+    return self
+
+
+cdef Mapping map_readonly(str path):
+    """Maps what the file holds now. Raises OSError."""
+    cdef Mapping self = Mapping.__new__(Mapping)
+    cdef bytes encoded = os.fsencode(path)
+    cdef const char* name = encoded
+    cdef int64_t size = -1
+    self.path = path
+    with nogil:
+        self.fd = sys_open(name, O_RDONLY, 0)
+        if self.fd >= 0:
+            size = file_size_of(self.fd)
+    if self.fd < 0 or size < 0:
+        raise_errno(path)
+    self.allocated = size
+    self.populated = size
+    self.limit = size
+    if size > 0:
+        self.reserved = (<Py_ssize_t>size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1)
+        self.data = <uint8_t*>sys_mmap(self.reserved, PROT_READ, self.fd, 0)
+        if self.data == NULL:
+            raise_errno(path)
+    return self

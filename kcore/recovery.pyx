@@ -1,0 +1,552 @@
+# cython: freethreading_compatible=True
+"""Opening a directory: what is kept, what is cut, what is built anew.
+
+::
+
+    names        .deleted .cleaned .tmp removed; .swap finished (Kafka's compaction); orphaned indexes removed
+    clean stop   trusted: only the headers behind the last index entry are walked, to find the end
+    unclean      from the segment that holds the recovery point on:
+
+                        recovery point
+                              |
+        ...#######|###########v++++++++++++x~~~~~~~~|~~~~~~~~|       + CRC, length, order checked
+         not read | checked                |        |        |       x first bad byte
+                                           cut      dropped          zeros to the end are no damage
+
+    bad bytes above the recovery point     a torn tail: cut, and reported (T9)
+    bad bytes below it                     once durable: CorruptLog (T10). Apache cuts there as well
+                                           and says nothing; truncate_corrupt=True does that, but reports it
+    what was accepted                      is synced before the log is served (T11)
+
+The check runs without the GIL over the mapped file, a whole segment at a time; indexes, leader epochs
+and producer state are then made from the headers, which are in memory by then.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from kcore.log cimport Log
+from kcore.leader_epoch cimport LeaderEpochCache
+from kcore.mapped_file cimport Mapping
+from kcore.record_batch cimport (
+    BatchHeader, STATUS_BAD_COUNT, STATUS_BAD_CRC, STATUS_BAD_LENGTH, STATUS_BAD_MAGIC,
+    STATUS_BAD_OFFSET_DELTA, STATUS_OK, STATUS_SHORT, batch_bytes, batch_check_crc, batch_header,
+    batch_last_offset,
+)
+from kcore.segment cimport Segment
+from kcore.syscalls cimport raise_errno
+
+import os
+import re
+
+from kcore import syscalls
+from kcore.checkpoints import PartitionMetadata
+from kcore.errors import CorruptFile, CorruptLog
+from kcore.index import AbortedTransaction
+from kcore.log_values import EPOCH_CHECKPOINT, Cut, RecoveryReport
+
+NAME = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex|snapshot)")
+LEFTOVERS = (".deleted", ".cleaned", ".tmp")
+cdef int64_t INT32_MAX = 0x7FFFFFFF
+
+REASONS = {
+    STATUS_SHORT: "a batch is cut short",
+    STATUS_BAD_LENGTH: "an impossible batch length",
+    STATUS_BAD_MAGIC: "no batch of version 2",
+    STATUS_BAD_CRC: "a checksum does not match",
+    STATUS_BAD_OFFSET_DELTA: "offsets do not ascend",
+}
+
+cdef struct Scan:
+    Py_ssize_t position         # end of what is good
+    int64_t next_offset
+    int status                  # STATUS_OK: good up to the end
+    bint zeros                  # nothing but zeros follows
+
+
+cdef bint all_zeros(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t at
+    for at in range(n):
+        if p[at] != 0:
+            return False
+    return True
+
+
+cdef void scan(const uint8_t* data, Py_ssize_t position, Py_ssize_t end, int64_t base_offset, int64_t next_offset,
+               bint check_crc, Scan* out) noexcept nogil:
+    """Walks whole batches from position on; stops at the first that cannot be right."""
+    cdef BatchHeader h
+    cdef int status = STATUS_OK
+    while position < end:
+        status = batch_header(data + position, end - position, &h)
+        if status == STATUS_OK and check_crc:
+            status = batch_check_crc(data + position, &h)
+        if status == STATUS_OK and (
+            h.base_offset < next_offset or h.last_offset_delta < 0
+            or batch_last_offset(&h) - base_offset > INT32_MAX
+        ):
+            status = STATUS_BAD_OFFSET_DELTA
+        if status != STATUS_OK:
+            break
+        next_offset = batch_last_offset(&h) + 1
+        position += batch_bytes(&h)
+    out.position = position
+    out.next_offset = next_offset
+    out.status = status
+    out.zeros = status != STATUS_OK and all_zeros(data + position, end - position)
+
+
+def snapshot_offsets(path):
+    """Offsets of the producer snapshots in a directory, ascending."""
+    found = []
+    for name in os.listdir(path):
+        match = NAME.fullmatch(name)
+        if match and match[2] == "snapshot":
+            found.append(int(match[1]))
+    return sorted(found)
+
+
+cdef class Opening:
+    """What opening one log has found so far."""
+
+    cdef list cuts
+    cdef list rebuilt
+    cdef list removed
+    cdef int64_t segments_scanned
+    cdef int64_t bytes_scanned
+    cdef int64_t now_ms
+    cdef bint clean
+    cdef bint truncate_corrupt
+    cdef int64_t recovery_point
+    cdef int64_t first_recovered        # base offset of the first segment that was checked, -1 for none
+    cdef set names
+
+    cdef int remove(self, str directory, str name) except -1:
+        syscalls.unlink(f"{directory}/{name}")
+        self.names.discard(name)
+        self.removed.append(name)
+        return 0
+
+
+cdef int finish_swaps(str path, Opening opening) except -1:
+    """Ends a compaction that was interrupted while its result took the old segments' names.
+
+    A cleaned file means that not all of the result was there yet: swaps at or above it are dropped
+    (an interrupted split leaves them so), as Kafka does.
+    """
+    cleaned = [int(n[:20]) for n in opening.names if n.endswith(".cleaned") and n[:20].isdigit()]
+    swaps = sorted(n for n in opening.names if n.endswith(".swap") and NAME.fullmatch(n.removesuffix(".swap")))
+    for name in list(opening.names):
+        if name.endswith(LEFTOVERS):
+            opening.remove(path, name)
+    for name in list(swaps):
+        if cleaned and int(name[:20]) >= min(cleaned):
+            opening.remove(path, name)
+            swaps.remove(name)
+    for name in swaps:
+        if not name.endswith(".log.swap"):
+            continue
+        base = int(name[:20])
+        content = syscalls.read_file(f"{path}/{name}")
+        upper = end_of_bytes(content, base)
+        for other in sorted(opening.names):
+            match = NAME.fullmatch(other)
+            if match and match[2] != "snapshot" and base <= int(match[1]) < max(upper, base + 1):
+                opening.remove(path, other)
+    for name in swaps:
+        syscalls.rename(f"{path}/{name}", f"{path}/{name.removesuffix('.swap')}")
+        opening.names.discard(name)
+        opening.names.add(name.removesuffix(".swap"))
+    if swaps:
+        syscalls.fsync_dir(path)
+    return 0
+
+
+cdef int64_t end_of_bytes(const uint8_t[::1] content, int64_t base_offset) except? -1:
+    cdef Scan result
+    if content.shape[0] == 0:
+        return base_offset
+    scan(&content[0], 0, content.shape[0], base_offset, base_offset, False, &result)
+    return result.next_offset
+
+
+cdef int list_segments(Log log, Opening opening) except -1:
+    """Segment objects for every .log file; orphaned index files go."""
+    cdef Segment made, before = None
+    bases = sorted(int(n[:20]) for n in opening.names if n.endswith(".log") and NAME.fullmatch(n))
+    known = set(bases)
+    for name in sorted(opening.names):
+        match = NAME.fullmatch(name)
+        if match and match[2] in ("index", "timeindex", "txnindex") and int(match[1]) not in known:
+            opening.remove(log.path, name)
+    for base in bases:
+        made = log.make_segment(base, opening.now_ms)
+        made.end = os.stat(made.path + ".log").st_size
+        made.synced_end = made.end
+        if before is not None:
+            before.next_offset = base
+        before = made
+        log.segment_list.append(made)
+    return 0
+
+
+cdef int find_end(Log log, Segment last, Opening opening) except -1:
+    """Clean stop: the end of the last segment from its index and the headers behind the last entry."""
+    cdef Scan result
+    cdef int64_t offset
+    cdef Py_ssize_t start
+    last.active = True
+    if last.end == 0:
+        last.next_offset = last.base_offset
+        return 0
+    last.next_offset = 0x7FFFFFFFFFFFFFFF
+    try:
+        last.load_indexes()
+    except CorruptLog:
+        return recover_segment(log, last, opening)
+    start = last.offset_index.position_for(0x7FFFFFFFFFFFFFFF)
+    last.open_read()
+    scan(last.mapping.data, start, last.end, last.base_offset, last.base_offset, False, &result)
+    if result.status != STATUS_OK:
+        return recover_segment(log, last, opening)
+    last.next_offset = result.next_offset
+    if last.time_index.count() > 0 and last.time_index.last_offset() >= last.next_offset:
+        last.rebuild_indexes()
+    return 0
+
+
+cdef int recover_segment(Log log, Segment segment, Opening opening) except -1:
+    """Checks one segment and cuts it at the first bad batch; returns 1 when nothing may follow it."""
+    cdef Scan result
+    cdef Mapping mapping
+    cdef Py_ssize_t size = segment.end
+    cdef int64_t base_offset = segment.base_offset
+    cdef int synced
+    segment.release()
+    segment.offset_index = segment.time_index = None
+    segment.open_read()
+    mapping = segment.mapping
+    with nogil:
+        if mapping.data != NULL:
+            mapping.warm(0, min(size, 1 << 20))
+        scan(mapping.data, 0, size, base_offset, base_offset, True, &result)
+    opening.segments_scanned += 1
+    opening.bytes_scanned += result.position
+    if opening.first_recovered < 0:
+        opening.first_recovered = base_offset
+    segment.next_offset = result.next_offset
+    if result.position < size:
+        reason = "zeros, preallocated" if result.zeros else REASONS.get(result.status, "damaged")
+        if result.next_offset < opening.recovery_point and not opening.truncate_corrupt:
+            raise CorruptLog(
+                f"{segment.path}.log: {reason} at byte {result.position}, offset {result.next_offset}, "
+                f"below the recovery point {opening.recovery_point}"
+            )
+        if not result.zeros or result.next_offset < opening.recovery_point:
+            opening.cuts.append(
+                Cut(segment.path + ".log", result.position, size - result.position, result.next_offset, reason)
+            )
+        segment.end = result.position
+        segment.release()
+        # open_write cuts the file to its end.
+        segment.offset_index = segment.time_index = None
+    segment.rebuild_indexes()
+    if result.position < size:
+        segment.release()
+        segment.max_timestamp_known = True
+        segment.open_write(0)
+        with nogil:
+            synced = segment.mapping.sync()
+        if synced < 0:
+            raise_errno(segment.path)
+        segment.release()
+    else:
+        syscalls.fsync_file(segment.path + ".log")
+        segment.release()
+    segment.synced_end = segment.end
+    opening.rebuilt.append(segment.path + ".index")
+    return result.position < size and not result.zeros
+
+
+cdef int recover_tail(Log log, Opening opening) except -1:
+    """Unclean stop: every segment from the one that holds the recovery point on."""
+    cdef Segment segment, following
+    cdef Py_ssize_t place, count = len(log.segment_list), first = 0
+    cdef int64_t end = -1
+    for place in range(count):
+        if (<Segment>log.segment_list[place]).base_offset <= opening.recovery_point:
+            first = place
+    for place in range(first, count):
+        segment = log.segment_list[place]
+        segment.active = place == count - 1
+        bad = recover_segment(log, segment, opening)
+        end = segment.next_offset
+        following = log.segment_list[place + 1] if place + 1 < count else None
+        if bad and following is not None:
+            break
+    else:
+        place = count - 1
+    for segment in log.segment_list[place + 1 :]:
+        if segment.base_offset < opening.recovery_point and segment.end > 0 and not opening.truncate_corrupt:
+            raise CorruptLog(f"{segment.path}.log follows damage and is below the recovery point")
+        opening.cuts.append(Cut(segment.path + ".log", 0, segment.end, segment.base_offset, "follows damage"))
+        segment.release()
+        for suffix in (".log", ".index", ".timeindex", ".txnindex"):
+            name = os.path.basename(segment.path) + suffix
+            if name in opening.names:
+                opening.remove(log.path, name)
+    del log.segment_list[place + 1 :]
+    if end < opening.recovery_point and not opening.truncate_corrupt:
+        raise CorruptLog(
+            f"{log.path} ends at offset {end}, below the recovery point {opening.recovery_point}: "
+            "bytes that were durable are gone"
+        )
+    for segment in log.segment_list[first : place + 1]:
+        segment.active = False
+        segment.offset_index.save()
+        segment.time_index.save()
+        log.unsynced += [segment.offset_index.path, segment.time_index.path]
+    return 0
+
+
+cdef int load_epochs(Log log, Opening opening) except -1:
+    """The checkpoint file; one that cannot be read is made anew from the batches."""
+    path = f"{log.path}/{EPOCH_CHECKPOINT}"
+    try:
+        log.leader_epochs = LeaderEpochCache.decode(syscalls.read_file(path), path)
+    except FileNotFoundError:
+        return 0
+    except CorruptFile:
+        opening.rebuilt.append(path)
+        log.leader_epochs = LeaderEpochCache()
+        collect_epochs(log, 0)
+        log.save_epochs()
+    return 0
+
+
+cdef int collect_epochs(Log log, int64_t from_offset) except -1:
+    """Adds the epochs of all batches in segments that end above from_offset; returns whether any was new."""
+    cdef Segment segment
+    cdef BatchHeader h
+    cdef Py_ssize_t position
+    cdef int changed = 0
+    for segment in log.segment_list:
+        if segment.next_offset <= from_offset or segment.end == 0:
+            continue
+        segment.open_read()
+        position = 0
+        while position < segment.end:
+            if batch_header(segment.mapping.data + position, segment.end - position, &h) != STATUS_OK:
+                break
+            if h.leader_epoch > log.leader_epochs.latest_epoch():
+                changed |= log.leader_epochs.assign_entry(h.leader_epoch, h.base_offset)
+            position += batch_bytes(&h)
+        segment.idle()
+    return changed
+
+
+def load_producers(Log log, int64_t now_ms, bint assume_empty):
+    """Producer state from the newest usable snapshot and the batches behind it.
+
+    assume_empty: after a clean stop, a log without any snapshot is taken to have no producers."""
+    cdef Segment segment
+    cdef BatchHeader h
+    cdef Py_ssize_t position
+    cdef int64_t start = log.log_start_offset
+    offsets = snapshot_offsets(log.path)
+    log.producers.clear()
+    log.last_snapshot_offset = -1
+    for offset in reversed(offsets):
+        path = f"{log.path}/{offset:020d}.snapshot"
+        if offset > log.log_end_offset:
+            syscalls.unlink(path)
+            continue
+        if offset < log.log_start_offset:
+            break
+        try:
+            log.producers.load(syscalls.read_file(path), now_ms=now_ms, where=path)
+        except CorruptFile:
+            log.producers.clear()
+            syscalls.unlink(path)
+            continue
+        start = offset
+        log.last_snapshot_offset = offset
+        break
+    if log.last_snapshot_offset < 0 and assume_empty and not offsets:
+        return
+    replay(log, start, 0x7FFFFFFFFFFFFFFF)
+
+
+cdef int replay(Log log, int64_t start, int64_t rebuild_from) except -1:
+    """Feeds the batches from start on to the producer state; the transaction indexes of segments from
+    rebuild_from on are made anew on the way."""
+    cdef Segment segment
+    cdef BatchHeader h
+    cdef Py_ssize_t position
+    for segment in log.segment_list:
+        if segment.base_offset >= rebuild_from:
+            segment.transaction_index.reset()
+        if segment.next_offset <= start or segment.end == 0:
+            continue
+        segment.open_read()
+        position = segment.position_of(start)
+        while position < segment.end:
+            if batch_header(segment.mapping.data + position, segment.end - position, &h) != STATUS_OK:
+                segment.raise_damaged(position)
+            if h.producer_id >= 0:
+                log.producers.update(&h, segment.mapping.data + position, batch_bytes(&h))
+                if log.producers.completed_count > 0:
+                    for done in log.producers.take_completed():
+                        if done.aborted and segment.base_offset >= rebuild_from:
+                            segment.transaction_index.append(AbortedTransaction(
+                                done.producer_id, done.first_offset, done.last_offset, done.last_stable_offset
+                            ))
+                            log.unsynced.append(segment.transaction_index.path)
+            position += batch_bytes(&h)
+        if segment is not log.active:
+            segment.idle()
+    return 0
+
+
+cdef int recover_producers(Log log, Opening opening) except -1:
+    """Unclean stop: replay from a snapshot at or below the first checked segment, so that the
+    transaction indexes of all checked segments can be made anew."""
+    cdef int64_t start = log.log_start_offset
+    log.producers.clear()
+    log.last_snapshot_offset = -1
+    for offset in reversed(snapshot_offsets(log.path)):
+        path = f"{log.path}/{offset:020d}.snapshot"
+        if offset > opening.first_recovered:
+            # Perhaps torn, perhaps of batches that are gone: the replay makes better ones.
+            syscalls.unlink(path)
+            continue
+        if log.last_snapshot_offset >= 0 or offset < log.log_start_offset:
+            continue
+        try:
+            log.producers.load(syscalls.read_file(path), now_ms=opening.now_ms, where=path)
+        except CorruptFile:
+            log.producers.clear()
+            syscalls.unlink(path)
+            continue
+        start = log.last_snapshot_offset = offset
+    replay(log, start, opening.first_recovered)
+    log.snapshot_at(log.log_end_offset)
+    return 0
+
+
+cdef int remove_stray_snapshots(Log log, Opening opening) except -1:
+    """Keeps the snapshots that a segment begins with, and the newest."""
+    bases = {(<Segment>s).base_offset for s in log.segment_list}
+    offsets = snapshot_offsets(log.path)
+    for place, offset in enumerate(offsets):
+        if offset not in bases and place < len(offsets) - 1:
+            opening.remove(log.path, f"{offset:020d}.snapshot")
+    return 0
+
+
+cdef int make_directory(Log log) except -1:
+    parent = os.path.dirname(os.path.abspath(log.path))
+    if not os.path.isdir(log.path):
+        os.makedirs(log.path, 0o700)
+        syscalls.fsync_dir(parent)
+    if log.topic_id is not None and PartitionMetadata.read(log.path) is None:
+        PartitionMetadata(topic_id=log.topic_id).write(log.path)
+    return 0
+
+
+cdef int start_empty(Log log, int64_t offset, Opening opening) except -1:
+    """A first segment; its file is made at once and durable with the first flush."""
+    cdef Segment made = log.make_segment(offset, opening.now_ms)
+    made.active = True
+    made.max_timestamp_known = True
+    syscalls.write_file(made.path + ".log", b"", durable=False)
+    log.segment_list.append(made)
+    log.names_dirty = True
+    return 0
+
+
+cdef int drop_all(Log log, Opening opening) except -1:
+    """The log ends below its start offset (its tail is lost): nothing of it is wanted any more."""
+    cdef Segment segment
+    for segment in log.segment_list:
+        segment.release()
+        for suffix in (".log", ".index", ".timeindex", ".txnindex"):
+            name = os.path.basename(segment.path) + suffix
+            if name in opening.names:
+                opening.remove(log.path, name)
+    log.segment_list = []
+    log.leader_epochs.clear()
+    log.save_epochs()
+    return 0
+
+
+cdef int load(Log log, Opening opening, int64_t log_start_offset) except -1:
+    cdef Segment segment
+    make_directory(log)
+    opening.names = set(os.listdir(log.path))
+    finish_swaps(log.path, opening)
+    list_segments(log, opening)
+    if log.segment_list:
+        segment = log.segment_list[len(log.segment_list) - 1]
+        if opening.clean:
+            find_end(log, segment, opening)
+        else:
+            recover_tail(log, opening)
+        segment = log.segment_list[len(log.segment_list) - 1]
+        log.active = segment
+        log.log_end_offset = segment.next_offset
+        load_epochs(log, opening)
+        if segment.next_offset < log_start_offset:
+            drop_all(log, opening)
+    else:
+        load_epochs(log, opening)
+    if not log.segment_list:
+        start_empty(log, log_start_offset, opening)
+    segment = log.segment_list[len(log.segment_list) - 1]
+    segment.active = True
+    log.active = segment
+    log.log_end_offset = segment.next_offset
+    log.log_start_offset = max(log_start_offset, (<Segment>log.segment_list[0]).base_offset)
+    changed = opening.first_recovered >= 0 and collect_epochs(log, opening.first_recovered)
+    changed = log.leader_epochs.truncate_from_end(log.log_end_offset) or changed
+    changed = log.leader_epochs.truncate_from_start(log.log_start_offset) or changed
+    if changed:
+        log.save_epochs()
+    if opening.first_recovered >= 0:
+        recover_producers(log, opening)
+        log.sync_all()
+    else:
+        load_producers(log, opening.now_ms, True)
+    remove_stray_snapshots(log, opening)
+    log.recovery_point = log.log_end_offset
+    segment.idle()
+    return 0
+
+
+def open_log(Log log, int64_t now_ms, bint clean, int64_t recovery_point, int64_t log_start_offset, bint truncate_corrupt):
+    """Fills a fresh Log from its directory; see log.pyi for what is raised."""
+    cdef Opening opening = Opening()
+    cdef Segment segment
+    opening.cuts = []
+    opening.rebuilt = []
+    opening.removed = []
+    opening.now_ms = now_ms
+    opening.clean = clean
+    opening.truncate_corrupt = truncate_corrupt
+    opening.recovery_point = recovery_point
+    opening.first_recovered = -1
+    if log.failure.offline:
+        log.check_open()
+    try:
+        load(log, opening, log_start_offset)
+    except BaseException as error:
+        log.closed = True
+        for segment in log.segment_list:
+            segment.release()
+        if isinstance(error, OSError):
+            log.fail(error)
+        raise
+    log.last_flush_ms = now_ms
+    log.recovery_report = RecoveryReport(
+        clean, opening.segments_scanned, opening.bytes_scanned, tuple(opening.cuts),
+        tuple(opening.rebuilt), tuple(opening.removed),
+    )
