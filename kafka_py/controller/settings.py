@@ -41,7 +41,8 @@ class ControllerSettings:
     """Everything that a `ControllerNode` reads from the configuration.
 
     `endpoints` are this controller's listeners, as it registers them; `voters` the static quorum
-    (`controller.quorum.voters`), empty where the quorum is dynamic (KIP-853).
+    (`controller.quorum.voters`), empty where the quorum is dynamic (KIP-853); `config` the broker
+    configuration, which validates topic and broker configs (None: they are not validated).
     """
 
     voters: Mapping[int, Voter] = field(default_factory=dict)
@@ -62,7 +63,7 @@ class ControllerSettings:
     min_insync_replicas: int = 1
     unclean_leader_election: bool = False
     leader_imbalance_check_interval_ms: int = 300_000
-    static_broker_config: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] | None = None
 
     @classmethod
     def from_config(
@@ -83,7 +84,7 @@ class ControllerSettings:
         voters = config.get("controller.quorum.voters", "")
         if not isinstance(voters, str):
             voters = ",".join(voters or ())
-        return cls(voters=parse_quorum_voters(voters), endpoints=endpoints, **given)
+        return cls(voters=parse_quorum_voters(voters), endpoints=endpoints, config=config, **given)
 
 
 _PROPERTIES = {

@@ -1,0 +1,92 @@
+"""What a decision of the controller looks at, and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kafka_py.metadata.image import MetadataImage
+from kafka_py.protocol.errors import ApiError, ErrorCode
+
+if TYPE_CHECKING:
+    from kafka_py.controller.heartbeats import Heartbeats
+    from kafka_py.controller.settings import ControllerSettings
+
+__all__ = ["RECORDS_MAX", "Result", "View", "error_of", "new_uuid"]
+
+#: The most records that one request may lead to, as in Kafka.
+RECORDS_MAX = 10_000
+
+
+@dataclass(slots=True)
+class Result:
+    """`records` to append (none for a read), and the `reply` once they are committed."""
+
+    records: list[Any] = field(default_factory=list)
+    reply: Any = None
+
+
+@dataclass(slots=True)
+class View:
+    """All that a decision may depend on.
+
+    `image` is the controller's own: it has what was appended, committed or not.  Decisions never
+    change it.  `next_offset` is the offset that the first record of the result will have.  Soft
+    state (`heartbeats`) may be touched.  `now_ms` is monotonic.
+    """
+
+    image: MetadataImage
+    settings: ControllerSettings
+    heartbeats: Heartbeats
+    random: Any
+    node_id: int
+    cluster_id: str
+    now_ms: int
+    next_offset: int
+    api_version: int = 0
+    describable: Any = None
+
+    @property
+    def elr_enabled(self) -> bool:
+        """Whether eligible leader replicas are kept (KIP-966)."""
+        from kafka_py.metadata.features import ELR_VERSION
+
+        return bool(self.image.features.get(ELR_VERSION, 0))
+
+    def min_insync_replicas(self, topic: str) -> int:
+        """The topic's min.insync.replicas: its own, the cluster's, or the configured one."""
+        for configs in (self.image.topic_config(topic), self.image.broker_config(None)):
+            text = configs.get("min.insync.replicas")
+            if text:
+                return int(text)
+        return self.settings.min_insync_replicas
+
+    def unclean_election_allowed(self, topic: str) -> bool:
+        """unclean.leader.election.enable, by the same order."""
+        name = "unclean.leader.election.enable"
+        scopes = (
+            self.image.topic_config(topic),
+            self.image.broker_config(self.node_id),
+            self.image.broker_config(None),
+        )
+        for configs in scopes:
+            text = configs.get(name)
+            if text:
+                return text.strip().lower() == "true"
+        return self.settings.unclean_leader_election
+
+
+def error_of(error: ApiError | None) -> tuple[ErrorCode, str | None]:
+    """(code, message) for a response; message None for success."""
+    return (ErrorCode.NONE, None) if error is None else (error.code, error.message)
+
+
+def new_uuid(random: Any) -> bytes:
+    """A random id as Kafka draws one: version 4, not reserved, its text not beginning with '-'."""
+    while True:
+        value = bytearray(random.randbytes(16))
+        value[6] = value[6] & 0x0F | 0x40
+        value[8] = value[8] & 0x3F | 0x80
+        # The first base64 character stands for the top six bits; '-' is 62.
+        if value[0] >> 2 != 62:
+            return bytes(value)
