@@ -30,7 +30,8 @@ def produce(bootstrap: str, topic: str, records: int, record_bytes: int, codec: 
             "linger.ms": 5,
             "queue.buffering.max.messages": 100_000,
             "queue.buffering.max.kbytes": 256_000,
-            "dr_cb": lambda error, _: failed.append(error) if error else None,
+            "delivery.report.only.error": True,
+            "on_delivery": lambda error, _: failed.append(error),
         }
     )
     value = os.urandom(record_bytes)

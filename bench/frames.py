@@ -30,7 +30,8 @@ def value(size: int, seed: int) -> bytes:
 def batch(records: int, record_bytes: int, codec: str = "none") -> bytes:
     """One record batch v2 of ``records`` keyless records."""
     return build(
-        [(None, value(record_bytes, i), TIMESTAMP_MS) for i in range(records)], compression=codec
+        [(None, value(record_bytes, i), (), TIMESTAMP_MS) for i in range(records)],
+        compression=codec,
     )
 
 
