@@ -59,7 +59,7 @@ class DecodeWriter(Writer):
         if kind.element is not None:
             self.array(f, kind.element, target, nullable)
         elif kind.struct is not None:
-            self.nested(kind.struct, target, nullable)
+            self.nested(f, kind.struct, target, nullable)
         elif kind.wire is not None and kind.wire.width:
             self.run.append((kind.wire.code, target))
         else:
@@ -122,15 +122,18 @@ class DecodeWriter(Writer):
             self.flush()
             self.line(f"{add}({item})")
 
-    def nested(self, struct: type[Struct], target: str, nullable: bool) -> None:
-        """Read a struct value; a nullable one has a marker byte before it."""
+    def nested(self, f: Field, struct: type[Struct], target: str, nullable: bool) -> None:
+        """Read a struct value; a nullable one has a marker byte before it.
+
+        Kafka's generated classes mark null by -1, but by 0 in a tagged field.
+        """
         if not nullable:
             self.struct(struct, target)
             return
         marker = self.fresh("m")
         self.run.append(("b", marker))
         self.flush()
-        with self.block(f"if {marker} < 0:"):
+        with self.block(f"if {marker} {'<' if f.tag is None else '<='} 0:"):
             self.line(f"{target} = None")
         with self.block("else:"):
             self.struct(struct, target)

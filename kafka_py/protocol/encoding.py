@@ -75,7 +75,8 @@ class EncodeWriter(Writer):
         if nullable:
             with self.block(f"if {name} is None:"):
                 if kind.struct is not None:
-                    self.line("w(b'\\xff')")
+                    # Null is -1, but 0 in a tagged field: so do Kafka's generated classes.
+                    self.line("w(b'\\xff')" if f.tag is None else "w(b'\\0')")
                 else:
                     self.null(compact, code)
             with self.block("else:"):

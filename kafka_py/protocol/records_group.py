@@ -129,7 +129,7 @@ class ConsumerGroupMemberMetadataValue(Record, key=5, versions=(0, 0), flexible=
     subscribed_topic_regex: str | None = ""
     rebalance_timeout_ms: int32 = -1
     server_assignor: str | None = ""
-    classic_member_metadata: ClassicMemberMetadata | None = field(default=None, tag=0)
+    classic_member_metadata: ClassicMemberMetadata | None = field(tag=0)
 
 
 class ConsumerGroupTargetAssignmentMetadataKey(Record, key=6, versions=(0, 0)):
@@ -175,7 +175,7 @@ class ConsumerGroupCurrentMemberAssignmentValue(Record, key=8, versions=(0, 0), 
     class TopicPartitions(Struct):
         topic_id: uuid = ZERO_UUID
         partitions: list[int32] = []
-        assignment_epochs: list[int32] | None = field(default=None, tag=0)
+        assignment_epochs: list[int32] | None = field(tag=0)
 
     member_epoch: int32 = 0
     previous_member_epoch: int32 = 0

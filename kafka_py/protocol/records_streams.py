@@ -22,7 +22,7 @@ class StreamsGroupMetadataValue(Record, key=17, versions=(0, 0), flexible=0):
     epoch: int32 = 0
     metadata_hash: int64 = 0
     validated_topology_epoch: int32 = field(default=-1, tag=0)
-    last_assignment_configs: list[LastAssignmentConfig] | None = field(default=None, tag=1)
+    last_assignment_configs: list[LastAssignmentConfig] | None = field(tag=1)
     stored_description_topology_epoch: int32 = field(default=-1, tag=2)
     failed_description_topology_epoch: int32 = field(default=-1, tag=3)
 
@@ -101,7 +101,7 @@ class StreamsGroupCurrentMemberAssignmentValue(Record, key=22, versions=(0, 0), 
     class TaskIds(Struct):
         subtopology_id: str = ""
         partitions: list[int32] = []
-        assignment_epochs: list[int32] | None = field(default=None, tag=0)
+        assignment_epochs: list[int32] | None = field(tag=0)
 
     member_epoch: int32 = 0
     previous_member_epoch: int32 = 0

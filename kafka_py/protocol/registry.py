@@ -6,7 +6,7 @@ from enum import IntEnum
 from importlib import import_module
 from typing import NamedTuple
 
-from kafka_py.protocol.schema import Range, Request, Response
+from kafka_py.protocol.schema import Message, Range, Request, Response
 
 MODULES = (
     "acls",
@@ -32,6 +32,16 @@ MODULES = (
     "transactions",
 )
 """The modules that hold request and response tables."""
+OTHER_MODULES = (
+    "headers",
+    "records_group",
+    "records_metadata",
+    "records_raft",
+    "records_share",
+    "records_streams",
+    "records_transaction",
+)
+"""The modules that hold the other tables."""
 
 
 class ApiKey(IntEnum):
@@ -202,3 +212,17 @@ def message_class(name: str) -> type[Request] | type[Response]:
             if cls.__name__ == name:
                 return cls
     raise KeyError(name)
+
+
+def all_messages() -> list[type[Message]]:
+    """Every message class of every table, records and headers included, by name."""
+    found: dict[str, type[Message]] = {}
+    for module in (*MODULES, *OTHER_MODULES):
+        for value in vars(import_module(f"kafka_py.protocol.{module}")).values():
+            if (
+                isinstance(value, type)
+                and issubclass(value, Message)
+                and value.__module__.endswith(f".{module}")
+            ):
+                found[value.__name__] = value
+    return [found[name] for name in sorted(found)]

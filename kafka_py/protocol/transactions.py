@@ -13,7 +13,7 @@ class InitProducerIdRequest(Request, key=22, versions=(0, 6), flexible=2, stable
     transaction_timeout_ms: int32 = 0
     producer_id: int64 = field("3+", -1)
     producer_epoch: int16 = field("3+", -1)
-    enable2pc: bool = field("6+")  # KIP-939
+    enable_2pc: bool = field("6+")  # KIP-939
     keep_prepared_txn: bool = field("6+")  # KIP-939
 
 
