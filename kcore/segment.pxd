@@ -49,6 +49,7 @@ cdef class Segment:
     cdef Py_ssize_t hot_from                # appended by this process from here on
     cdef bint busy                          # its map is in use without the GIL
     cdef int pins                           # slices that are out, of any map this file had
+    cdef Segment ancestor                   # the same file of an earlier Log whose slices were still out
     cdef readonly bint rebuilt              # its indexes had to be made anew
 
     # Copies one batch to the end; offset and epoch are patched in the copy. rewrite_type -1: the timestamps
@@ -75,6 +76,7 @@ cdef class Segment:
     cdef int load_timestamps(self) except -1
     cdef int truncate(self, int64_t offset) except -1
     cdef bint idle(self) noexcept
+    cdef bint is_pinned(self) noexcept      # a slice of this file is out
 
 
 cdef Segment new_segment(str path, int64_t base_offset, object config, int64_t jitter_ms, int64_t now_ms)

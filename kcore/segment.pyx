@@ -51,6 +51,7 @@ cdef int64_t INT64_MAX = 0x7FFFFFFFFFFFFFFF
 cdef set open_segments = set()      # those that hold a map
 cdef Py_ssize_t open_limit = 4096
 cdef int64_t tick = 0
+cdef dict lingering = {}            # path -> released segment whose slices are still out
 
 
 def set_open_limit(Py_ssize_t limit):
@@ -472,7 +473,7 @@ cdef class Segment:
         self.bytes_since_index = 0
         self.max_timestamp_known = self.first_timestamp_known = False
         self.max_timestamp = self.max_timestamp_offset = -1
-        if self.pins > 0:
+        if self.is_pinned():
             self.copy_to_end()
         elif self.mapping is None or not self.mapping.writable:
             self.mapping = None
@@ -511,10 +512,19 @@ cdef class Segment:
                 self.time_index = None
         return True
 
+    cdef bint is_pinned(self) noexcept:
+        return self.pins > 0 or (self.ancestor is not None and self.ancestor.is_pinned())
+
     def release(self):
         """Gives up the map whatever happens: the segment is closed or deleted."""
+        cdef Segment other
         self.mapping = None
         open_segments.discard(self)
+        if self.is_pinned() and not self.deleted:
+            for path, other in list(lingering.items()):
+                if not other.is_pinned():
+                    del lingering[path]
+            lingering[self.path] = self
 
 
 cdef Segment new_segment(str path, int64_t base_offset, object config, int64_t jitter_ms, int64_t now_ms):
@@ -531,4 +541,5 @@ cdef Segment new_segment(str path, int64_t base_offset, object config, int64_t j
     self.index_bytes = config.segment_index_bytes
     self.preallocate = config.preallocate_bytes
     self.transaction_index = TransactionIndex(path + ".txnindex")
+    self.ancestor = lingering.pop(path, None) if lingering else None
     return self
