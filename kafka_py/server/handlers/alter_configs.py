@@ -36,7 +36,11 @@ if TYPE_CHECKING:
     from kafka_py.server.node import Node
 
 TOPIC, BROKER_TYPE, BROKER_LOGGER, CLIENT_METRICS, GROUP = 2, 4, 8, 16, 32
-OK = ApiError(ErrorCode.NONE, None)
+
+#: (error code, message) of one resource.
+Answer = tuple[int, str | None]
+OK: Answer = (ErrorCode.NONE, None)
+ONCE: Answer = (ErrorCode.INVALID_REQUEST, "Each resource must appear at most once.")
 
 
 def repeated(values: Iterable[Any]) -> bool:
@@ -129,7 +133,7 @@ def check_incremental(
     node: Node,
     resource: IncrementalAlterConfigsRequest.AlterConfigsResource,
     validate_only: bool,
-) -> ApiError | None:
+) -> Answer | None:
     """An answer, where the broker has one; None for what the controller decides."""
     kind, name = resource.resource_type, resource.resource_name
     try:
@@ -152,11 +156,11 @@ def check_incremental(
             return None
         check_kind(kind, name)
     except ApiError as error:
-        return error
+        return error.code, error.message
     return None
 
 
-def check_whole(node: Node, resource: AlterConfigsRequest.AlterConfigsResource) -> ApiError | None:
+def check_whole(node: Node, resource: AlterConfigsRequest.AlterConfigsResource) -> Answer | None:
     """The same for AlterConfigs, which replaces all settings of a resource."""
     kind, name = resource.resource_type, resource.resource_name
     try:
@@ -172,7 +176,7 @@ def check_whole(node: Node, resource: AlterConfigsRequest.AlterConfigsResource) 
             return None
         check_kind(kind, name)
     except ApiError as error:
-        return error
+        return error.code, error.message
     return None
 
 
@@ -185,15 +189,13 @@ def check_kind(kind: int, name: str) -> None:
         raise ApiError(ErrorCode.INVALID_REQUEST, f"Unknown resource type {kind}")
 
 
-def preprocess(resources: list[Any], check: Any) -> dict[int, ApiError]:
+def preprocess(resources: list[Any], check: Any) -> dict[int, Answer]:
     """The answers that need no controller, by position."""
     counted = Counter((r.resource_type, r.resource_name) for r in resources)
-    answers: dict[int, ApiError] = {}
+    answers: dict[int, Answer] = {}
     for position, resource in enumerate(resources):
         if counted[resource.resource_type, resource.resource_name] > 1:
-            answers[position] = ApiError(
-                ErrorCode.INVALID_REQUEST, "Each resource must appear at most once."
-            )
+            answers[position] = ONCE
             continue
         answer = check(resource)
         if answer is not None:
@@ -205,27 +207,26 @@ async def persist(
     node: Node,
     context: RequestContext,
     request: Any,
-    answers: dict[int, ApiError],
+    answers: dict[int, Answer],
     response_class: Any,
 ) -> Any:
     """Send what is left to the controller, and put all answers in the order of the request."""
     rest = [r for i, r in enumerate(request.resources) if i not in answers]
-    by_resource: dict[tuple[int, str], ApiError] = {}
+    by_resource: dict[tuple[int, str], Answer] = {}
     if rest:
         forwarded = type(request)(resources=rest, validate_only=request.validate_only)
         reply = await node.submit(forwarded, context)
         for row in reply.responses:
-            answer = ApiError(row.error_code, row.error_message)
-            by_resource[row.resource_type, row.resource_name] = answer
-    missing = ApiError(ErrorCode.UNKNOWN_SERVER_ERROR, None)
+            by_resource[row.resource_type, row.resource_name] = (row.error_code, row.error_message)
+    missing: Answer = (ErrorCode.UNKNOWN_SERVER_ERROR, None)
     response = response_class(responses=[])
     for position, resource in enumerate(request.resources):
         key = (resource.resource_type, resource.resource_name)
-        answer = answers.get(position) or by_resource.get(key, missing)
+        code, message = answers.get(position) or by_resource.get(key, missing)
         response.responses.append(
             response_class.AlterConfigsResourceResponse(
-                error_code=answer.code,
-                error_message=answer.message,
+                error_code=code,
+                error_message=message,
                 resource_type=resource.resource_type,
                 resource_name=resource.resource_name,
             )

@@ -1,7 +1,7 @@
 """DescribeQuorum (key 55), versions 0-2: the voters of the metadata quorum and how far they are.
 
-Behaviour: as Apache Kafka 4.3.1. The request must name partition 0 of __cluster_metadata and nothing
-else; anything else is answered with UNKNOWN_TOPIC_OR_PARTITION for every partition named. A node
+Behaviour: as Apache Kafka 4.3.1. The request must name partition 0 of __cluster_metadata and no
+other; anything else is answered with UNKNOWN_TOPIC_OR_PARTITION for every partition named. A node
 that does not lead the quorum passes the request on to the controller.
 
 Known differences: none.

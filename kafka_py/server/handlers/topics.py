@@ -1,5 +1,5 @@
-"""CreateTopics (19: 2-7), DeleteTopics (20: 1-6), CreatePartitions (37: 0-3), ElectLeaders (43: 0-2),
-AlterPartitionReassignments (45: 0-1), ListPartitionReassignments (46: 0).
+"""CreateTopics (19: 2-7), DeleteTopics (20: 1-6), CreatePartitions (37: 0-3),
+ElectLeaders (43: 0-2), AlterPartitionReassignments (45: 0-1), ListPartitionReassignments (46: 0).
 
 Behaviour: as Apache Kafka 4.3.1. The controller decides; the broker passes the request on and the
 answer back, and the answer comes when this broker shows the change. Names that are given twice,
