@@ -24,6 +24,16 @@ from kafka_py.protocol.framing import HEADER_BYTES_MAX
 from kafka_py.protocol.produce import ProduceRequest
 from kafka_py.protocol.registry import API
 
+__all__ = (
+    "CachedResponses",
+    "FetchParser",
+    "FetchWriter",
+    "OutBuffer",
+    "ProduceParser",
+    "encode_produce_response",
+    "request_head",
+)
+
 cdef int PRODUCE_FIRST = ProduceRequest.VERSIONS[0], PRODUCE_LAST = ProduceRequest.VERSIONS[1]
 cdef int PRODUCE_FLEXIBLE = ProduceRequest.FLEXIBLE
 cdef int FETCH_FIRST = FetchRequest.VERSIONS[0], FETCH_LAST = FetchRequest.VERSIONS[1]
@@ -338,7 +348,7 @@ cdef class ProduceParser:
         self.transactional_id = read_string(&c, &self.transactional_id_bytes, True, c.flexible)
         self.acks = <int16_t>read16(&c)
         self.timeout_ms = read32(&c)
-        topics_left = read_count(&c, (17 if version >= 13 else 1) + 2 if c.flexible else 6)
+        topics_left = read_count(&c, (18 if version >= 13 else 3) if c.flexible else 6)
         while topics_left > 0 and c.status == HOT_OK:
             read_produce_topic(self, &c)
             topics_left -= 1

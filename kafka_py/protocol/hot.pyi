@@ -1,0 +1,64 @@
+"""What Python sees of the compiled Produce, Fetch and ApiVersions paths; the C side is in hot.pxd."""
+
+from typing import final
+
+from kafka_py.protocol.fetch import FetchRequest, FetchResponse
+from kafka_py.protocol.produce import ProduceRequest, ProduceResponse
+from kafka_py.protocol.schema import Buffer
+
+__all__ = (
+    "CachedResponses",
+    "FetchParser",
+    "FetchWriter",
+    "OutBuffer",
+    "ProduceParser",
+    "encode_produce_response",
+    "request_head",
+)
+
+@final
+class ProduceParser:
+    """A produce request, v3-13; reusable. Keeps the frame that it loaded alive."""
+
+    def load(self, frame: Buffer, version: int, begin: int = 0) -> None: ...
+    def message(self) -> ProduceRequest: ...
+
+@final
+class FetchParser:
+    """A fetch request, v4-18; reusable. Keeps the frame that it loaded alive."""
+
+    def load(self, frame: Buffer, version: int, begin: int = 0) -> None: ...
+    def message(self) -> FetchRequest: ...
+
+@final
+class OutBuffer:
+    """A growing buffer for response frames. Views that are out stay valid through `reset` and growth."""
+
+    def reset(self) -> None: ...
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __release_buffer__(self, buffer: memoryview, /) -> None: ...
+
+@final
+class FetchWriter:
+    """Writes fetch response frames, v4-18, into its buffer."""
+
+    def __new__(cls, out: OutBuffer | None = None) -> FetchWriter: ...
+    @property
+    def out(self) -> OutBuffer: ...
+    def encode(
+        self, version: int, correlation_id: int, response: FetchResponse
+    ) -> list[bytes | memoryview]: ...
+
+@final
+class CachedResponses:
+    """Whole response frames by version; only the correlation id is changed on the way out."""
+
+    def put(self, version: int, frame: bytes) -> None: ...
+    def clear(self) -> None: ...
+    def get(self, version: int, correlation_id: int) -> bytes | None: ...
+
+def encode_produce_response(
+    request: ProduceParser, response: ProduceResponse, correlation_id: int
+) -> bytes: ...
+def request_head(frame: Buffer) -> tuple[int, int, int, str | None, int]: ...
