@@ -52,7 +52,12 @@ _METADATA_TOPIC_ID = bytes(15) + b"\x01"
 
 
 class LogStore(RaftLog, Protocol):
-    """A `RaftLog` and its writes. Methods raise kcore.errors.LogFailed when the disk fails."""
+    """A `RaftLog` and its writes. Methods raise kcore.errors.LogFailed when the disk fails.
+
+    `kraft_version` says in which version the quorum state is written.
+    """
+
+    kraft_version: int
 
     def read_quorum_state(self) -> QuorumState:
         """What was written last; the zero state of a new replica otherwise."""

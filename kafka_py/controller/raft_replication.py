@@ -67,9 +67,9 @@ class Replication:
         self.random = random
         self.state = State.UNATTACHED
         self.progress: LeaderProgress | None = None
-        start = log.start_snapshot
+        latest = log.latest_snapshot
         #: Offsets below are committed; -1 while unknown.  What a snapshot holds is committed.
-        self.high_watermark = start.offset if start else -1
+        self.high_watermark = latest.offset if latest else -1
         self._out = Ready()
         self._inflight: dict[int, _InFlight] = {}
         self._retry_at: dict[int, int] = {}

@@ -149,6 +149,11 @@ class MetadataImage:
 
     __hash__ = None  # type: ignore[assignment]
 
+    @property
+    def changed(self) -> bool:
+        """Whether anything changed since the last `publish`."""
+        return bool(self._changed)
+
     # -- publication -----------------------------------------------------------------------------
 
     def publish(self) -> tuple[MetadataImage, ChangedMetadata]:

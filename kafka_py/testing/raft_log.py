@@ -22,6 +22,7 @@ class MemoryLogStore:
         self._snapshots: dict[SnapshotId, bytes] = {}
         self._partial = bytearray()
         self._quorum_state = QuorumState()
+        self.kraft_version = 0
 
     def crash(self) -> MemoryLogStore:
         """The store after a power cut: flushed batches, quorum state and snapshots."""
