@@ -1,4 +1,4 @@
-"""What Python sees of the compiled Produce, Fetch and ApiVersions paths; the C side is in hot.pxd."""
+"""What Python sees of the compiled Produce, Fetch and ApiVersions paths; hot.pxd has the C side."""
 
 from typing import final
 
@@ -32,7 +32,7 @@ class FetchParser:
 
 @final
 class OutBuffer:
-    """A growing buffer for response frames. Views that are out stay valid through `reset` and growth."""
+    """A growing buffer for response frames; its views stay valid through `reset` and growth."""
 
     def reset(self) -> None: ...
     def __len__(self) -> int: ...
