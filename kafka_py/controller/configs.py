@@ -11,7 +11,12 @@ from typing import Any
 
 from kafka_py.config import dynamic
 from kafka_py.config.definition import ConfigDef, ConfigError, to_text
-from kafka_py.config.topic import CLIENT_METRICS, GROUP, TOPIC, topic_values, validate_topic
+from kafka_py.config.resources import (
+    UnusableRequest,
+    validate_client_metrics,
+    validate_group,
+)
+from kafka_py.config.topic import TOPIC, topic_values, validate_topic
 from kafka_py.controller.result import Result, View
 from kafka_py.metadata.types import ConfigResource
 from kafka_py.protocol import records_metadata as r
@@ -125,19 +130,14 @@ def _validate_values(
             if config is not None and name in ("", str(view.node_id)):
                 dynamic.validate(config, configs, per_broker=bool(name))  # type: ignore[arg-type]
         elif kind == ConfigResource.GROUP:
-            _validate_by(GROUP, "group", configs)
+            if config is not None:
+                validate_group(config, configs)
         elif kind == ConfigResource.CLIENT_METRICS:
-            _validate_by(CLIENT_METRICS, "client metrics", configs)
+            validate_client_metrics(name, configs)
+    except UnusableRequest as error:
+        raise ApiError(ErrorCode.INVALID_REQUEST, str(error)) from error
     except ConfigError as error:
         raise ApiError(ErrorCode.INVALID_CONFIG, str(error)) from error
-
-
-def _validate_by(table: ConfigDef, what: str, configs: Mapping[str, str]) -> None:
-    for key, value in configs.items():
-        row = table.get(key)
-        if row is None:
-            raise ConfigError(f"Unknown {what} config name: {key}")
-        row.parse(value)
 
 
 def _check_resource(view: View, kind: int, name: str) -> None:
@@ -154,9 +154,7 @@ def _check_resource(view: View, kind: int, name: str) -> None:
             _check_node(view, name)
     elif kind == ConfigResource.CLIENT_METRICS:
         if not name:
-            raise ApiError(
-                ErrorCode.INVALID_REQUEST, "Default client metrics resources are not allowed."
-            )
+            raise ApiError(ErrorCode.INVALID_REQUEST, "Subscription name can't be empty")
     elif kind == ConfigResource.GROUP:
         if not name:
             raise ApiError(ErrorCode.INVALID_REQUEST, "Default group resources are not allowed.")
@@ -189,8 +187,6 @@ def _table(kind: int) -> ConfigDef | None:
     tables = {
         int(ConfigResource.TOPIC): TOPIC,
         int(ConfigResource.BROKER): BROKER,
-        int(ConfigResource.GROUP): GROUP,
-        int(ConfigResource.CLIENT_METRICS): CLIENT_METRICS,
     }
     return tables.get(kind)
 

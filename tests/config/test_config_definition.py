@@ -112,7 +112,7 @@ def test_two_keys_of_one_name_are_a_mistake():
 
 
 def test_a_missing_required_key_is_named():
-    with pytest.raises(ConfigError, match='required configuration "process.roles" which has no'):
+    with pytest.raises(ConfigError, match=r'required configuration "process.roles" which has no'):
         BROKER.parse({"node.id": "1"})
 
 
