@@ -255,7 +255,9 @@ cdef int recover_segment(Log log, Segment segment, Opening opening) except -1:
         segment.max_timestamp_known = True
         segment.open_write(0)
         with nogil:
-            synced = segment.mapping.sync()
+            synced = segment.mapping.trim(segment.end)
+            if synced == 0:
+                synced = segment.mapping.sync()
         if synced < 0:
             raise_errno(segment.path)
         segment.release()

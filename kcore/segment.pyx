@@ -454,12 +454,17 @@ cdef class Segment:
         The shorter end is published first. While slices are out, the file is copied up to the cut
         and the copy takes its name: the old bytes live on without a name until the last slice goes.
         """
-        cdef Py_ssize_t position = self.position_of(offset)
-        cdef int64_t next_offset = offset
+        cdef Py_ssize_t position = self.position_of(offset), at
+        cdef int64_t next_offset = self.base_offset, ignored
         cdef int result
-        if position < self.end:
-            next_offset = min(offset, <int64_t>load_be64(self.mapping.data + position))
+        # The end is where the last batch ends, even if a gap follows: a restart will find the same.
+        self.open_read()
         self.load_indexes()
+        if position > 0:
+            at = self.offset_index.entry_at_position(position - 1, &ignored)
+            while at < position:
+                next_offset = last_offset_at(self.mapping.data + at) + 1
+                at += LOG_OVERHEAD + <int32_t>load_be32(self.mapping.data + at + AT_BATCH_LENGTH)
         if not self.active:
             # The pool may have given up a read-only map whose end is not where the file's is.
             self.active = True

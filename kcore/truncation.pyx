@@ -96,8 +96,9 @@ def truncate_to(Log log, int64_t offset):
             start_over(log, offset, offset)
             return True
         cut_tail(log, offset)
-        if log.log_start_offset > log.log_end_offset:
-            log.log_start_offset = log.log_end_offset
+        if log.log_end_offset < log.log_start_offset:
+            start_over(log, log.log_start_offset if log.log_start_offset < offset else offset, min(log.log_start_offset, offset))
+            return True
         if log.leader_epochs.truncate_from_end(log.log_end_offset):
             log.save_epochs()
         remove_snapshots(log, log.log_end_offset)

@@ -76,6 +76,7 @@ class Model:
         self.now_ms = START_MS
         self.epoch = 0
         self.batches: list[Stored] = []
+        self.history: list[Stored] = []  # with those that retention deleted
         self.log_start = 0
         self.end = 0
         self.committed = 0
@@ -140,6 +141,7 @@ class Model:
                 **facts,  # type: ignore[arg-type]
             )
         )
+        self.history.append(self.batches[-1])
         self.end = result.last_offset + 1
 
     def append(self) -> None:
@@ -150,10 +152,13 @@ class Model:
         )
 
     def append_idempotent(self) -> None:
-        derived = Derived.of(self.batches)
+        derived = Derived.of(self.history)
         transactional = self.random.random() < 0.5
+        fresh = {b.producer[0] for b in self.batches if b.producer and b.producer[1] >= 0 and b.base_offset >= self.log_start}
         known = [
-            p for p in derived.next_sequence if (p % 2 == 0) == transactional and self.random.random() < 0.7
+            p
+            for p in derived.next_sequence
+            if (p % 2 == 0) == transactional and p in fresh and self.random.random() < 0.7
         ]
         if known:
             producer_id = known[0]
@@ -178,7 +183,7 @@ class Model:
         )
 
     def end_transaction(self) -> None:
-        ongoing = Derived.of(self.batches).ongoing
+        ongoing = Derived.of(self.history).ongoing
         if not ongoing:
             return
         producer_id = self.random.choice(sorted(ongoing))
@@ -201,7 +206,7 @@ class Model:
     def retry(self) -> None:
         """The last batch of an idempotent producer once more: the answer is where it was stored."""
         last = {b.producer[0]: b for b in self.batches if b.producer and b.marker is None}
-        ongoing = Derived.of(self.batches).ongoing
+        ongoing = Derived.of(self.history).ongoing
         choices = [
             b
             for p, b in sorted(last.items())
@@ -230,6 +235,7 @@ class Model:
             end = last + 1
         self.log.append(data, leader_epoch=-1, now_ms=self.now_ms, origin=REPLICA)
         self.batches += stored
+        self.history += stored
         self.end = end
 
     def new_epoch(self) -> None:
@@ -249,12 +255,14 @@ class Model:
         offset = self.random.randint(max(self.committed, self.end - 40), self.end + 1)
         self.log.truncate_to(offset)
         kept = [b for b in self.batches if b.last_offset < offset]
-        if len(kept) < len(self.batches):
-            self.end = min(offset, self.batches[len(kept)].base_offset)
-        else:
-            self.end = min(self.end, offset)
+        solid = kept[-1].last_offset + 1 if kept else self.log_start
+        if offset < self.end:
+            # No gap is left at the end, so that a restart finds the same end; a segment may begin in one.
+            bases = [s.base_offset for s in self.log.segments if s.base_offset <= offset]
+            assert self.log.log_end_offset == max(solid, *bases, self.log_start)
+        self.end = self.log.log_end_offset
         self.batches = kept
-        self.log_start = min(self.log_start, self.end)
+        self.history = [b for b in self.history if b.last_offset < offset]
         sizes = self.sizes()
         self.flushed_sizes = {
             n: min(s, self.flushed_sizes.get(n, 0)) for n, s in sizes.items()
@@ -266,11 +274,12 @@ class Model:
         offset = self.end + self.random.randint(0, 100)
         self.log.truncate_fully_and_start_at(offset)
         self.batches = []
+        self.history = []
         self.log_start = self.end = self.committed = offset
         self.flushed_sizes = {}
 
     def stable(self) -> int:
-        return min([self.end, *Derived.of(self.batches).ongoing.values()])
+        return min([self.end, *Derived.of(self.history).ongoing.values()])
 
     def commit(self) -> None:
         """Deletion goes up to the high watermark only, below which nothing is truncated or lost."""
@@ -349,6 +358,7 @@ class Model:
             assert end == self.end
         if end < self.end:
             self.batches = [b for b in self.batches if b.last_offset < end]
+            self.history = [b for b in self.history if b.last_offset < end]
             self.end = end
         self.flushed_sizes = self.sizes()
         self.epoch += 1
@@ -435,7 +445,7 @@ class Model:
         assert self.log.end_offset_for_epoch(expected[-1][0]) == (expected[-1][0], self.end)
 
     def transactions(self) -> None:
-        derived = Derived.of(self.batches)
+        derived = Derived.of(self.history)
         first = self.random.randint(self.log_start, self.end)
         upper = self.random.randint(first, self.end)
         found = [tuple(t)[:3] for t in self.log.aborted_transactions(first, upper)]
