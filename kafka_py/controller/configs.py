@@ -46,9 +46,7 @@ _SOURCE_TOPIC, _SOURCE_BROKER, _SOURCE_BROKER_DEFAULT, _SOURCE_STATIC, _SOURCE_D
 # -- new topics ------------------------------------------------------------------------------------
 
 
-def created_topic_configs(
-    view: View, topic: CreateTopicsRequest.CreatableTopic
-) -> list[r.ConfigRecord]:
+def created_topic_configs(view: View, topic: CreateTopicsRequest.CreatableTopic) -> list[Any]:
     """The config records of a topic to be created. Raises ApiError(INVALID_CONFIG)."""
     nulls = [config.name for config in topic.configs if config.value is None]
     if nulls:
@@ -58,10 +56,9 @@ def created_topic_configs(
         )
     configs = {config.name: config.value or "" for config in topic.configs}
     _validate_values(view, int(ConfigResource.TOPIC), topic.name, configs, {})
-    return [
-        _record(int(ConfigResource.TOPIC), topic.name, name, value)
-        for name, value in configs.items()
-    ]
+    kind = int(ConfigResource.TOPIC)
+    records = [_record(kind, topic.name, name, value) for name, value in configs.items()]
+    return [*records, *_clear_elr(view, kind, topic.name, records)]
 
 
 def effective_topic_configs(
@@ -298,7 +295,7 @@ def _checked(
     _check_resource(view, kind, name)
     _validate_values(view, kind, name, configs, before)
     changed = [*records, *(deleted or ())]
-    return [*_clear_elr(view, kind, name, changed), *changed]
+    return [*changed, *_clear_elr(view, kind, name, changed)]
 
 
 def _check_elr(view: View, kind: int, name: str, records: list[Any], deleted: list[Any]) -> None:

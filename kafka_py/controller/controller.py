@@ -157,8 +157,14 @@ class Controller:
         self.heartbeats = Heartbeats(settings.broker_session_timeout_ms)
         self._balance_at_ms = now_ms + settings.leader_imbalance_check_interval_ms
         for broker_id in sorted(image.brokers):
-            fenced = image.brokers[broker_id].fenced
-            self.heartbeats.register(broker_id, fenced=fenced, now_ms=now_ms)
+            self.heartbeats.register(
+                broker_id,
+                fenced=image.brokers[broker_id].fenced,
+                now_ms=now_ms,
+                # The broker of this node's own process: if the log knows of one that registered
+                # before this process came to lead, it was the process that held our directories.
+                presumed_gone=broker_id == node_id,
+            )
 
     def view(self, now_ms: int, next_offset: int) -> View:
         """What a decision at this moment looks at."""

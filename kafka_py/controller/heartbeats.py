@@ -13,6 +13,7 @@ class _Broker:
     fenced: bool
     metadata_offset: int = -1
     controlled_shutdown_offset: int = -1
+    presumed_gone: bool = False
 
 
 class Heartbeats:
@@ -25,9 +26,15 @@ class Heartbeats:
         self.session_timeout_ms = session_timeout_ms
         self._brokers: dict[int, _Broker] = {}
 
-    def register(self, broker_id: int, *, fenced: bool, now_ms: int) -> None:
-        """A broker registered, or was found registered by a new leader."""
-        self._brokers[broker_id] = _Broker(now_ms, fenced)
+    def register(
+        self, broker_id: int, *, fenced: bool, now_ms: int, presumed_gone: bool = False
+    ) -> None:
+        """A broker registered, or was found registered by a new leader.
+
+        `presumed_gone`: another incarnation may take its place at once, though it is fenced only
+        when its session ends.
+        """
+        self._brokers[broker_id] = _Broker(now_ms, fenced, presumed_gone=presumed_gone)
 
     def remove(self, broker_id: int) -> None:
         """The broker is gone."""
@@ -38,6 +45,7 @@ class Heartbeats:
         broker = self._brokers.setdefault(broker_id, _Broker(now_ms, fenced))
         broker.last_contact_ms = now_ms
         broker.fenced = fenced
+        broker.presumed_gone = False
         broker.metadata_offset = metadata_offset
         if fenced:
             broker.controlled_shutdown_offset = -1
@@ -45,7 +53,9 @@ class Heartbeats:
     def has_session(self, broker_id: int, now_ms: int) -> bool:
         """Whether that broker is alive, as far as is known."""
         broker = self._brokers.get(broker_id)
-        return broker is not None and now_ms < broker.last_contact_ms + self.session_timeout_ms
+        if broker is None or broker.presumed_gone:
+            return False
+        return now_ms < broker.last_contact_ms + self.session_timeout_ms
 
     def begin_controlled_shutdown(self, broker_id: int, offset: int) -> None:
         """The broker may stop once all active ones have seen `offset`."""
@@ -68,7 +78,7 @@ class Heartbeats:
         """One unfenced broker whose session is over."""
         for broker_id in sorted(self._brokers):
             broker = self._brokers[broker_id]
-            if not broker.fenced and not self.has_session(broker_id, now_ms):
+            if not broker.fenced and now_ms >= broker.last_contact_ms + self.session_timeout_ms:
                 return broker_id
         return None
 
