@@ -126,13 +126,18 @@ cdef class _Runs:
         return joined
 
     cdef int64_t records_count(self) noexcept nogil:
-        """How many records there are; -1, with bad_position set, when a batch claims more than it has room for."""
+        """How many records there are; -1, with bad_position set, when a batch claims more than it can hold."""
         cdef int64_t total = 0
         cdef Py_ssize_t i
         cdef Run* run
         for i in range(self.count):
             run = &self.items[i]
-            if run.h.records_count < 0 or run.h.records_count > run.bytes // RECORD_BYTES_MIN:
+            if (
+                run.h.records_count < 0
+                or run.h.records_count > run.bytes // RECORD_BYTES_MIN
+                or run.h.last_offset_delta < 0
+                or run.h.records_count > <int64_t>run.h.last_offset_delta + 1
+            ):
                 self.bad_position = run.batch_position
                 return -1
             total += run.h.records_count
@@ -159,7 +164,7 @@ cdef int _fill(const Run* run, Columns* to) noexcept nogil:
         if head.offset_delta <= last_delta or head.offset_delta > delta_max:
             return STATUS_BAD_OFFSET_DELTA
         last_delta = head.offset_delta
-        to.offset[i] = run.h.base_offset + head.offset_delta
+        to.offset[i] = <int64_t>(<uint64_t>run.h.base_offset + <uint64_t>head.offset_delta)
         to.timestamp[i] = (
             run.h.max_timestamp if append_time
             else <int64_t>(<uint64_t>run.h.base_timestamp + <uint64_t>head.timestamp_delta)

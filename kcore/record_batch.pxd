@@ -1,5 +1,5 @@
 # Record batch v2 (KIP-98), the unit that is sent, stored and fetched. The layout is drawn in record_batch.pyx.
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kcore.endian cimport load_be16, load_be32, load_be64, store_be32, store_be64
 from kcore.record cimport (
@@ -134,7 +134,8 @@ cdef inline Py_ssize_t batch_bytes(const BatchHeader* h) noexcept nogil:
     return LOG_OVERHEAD + <Py_ssize_t>h.batch_length
 
 cdef inline int64_t batch_last_offset(const BatchHeader* h) noexcept nogil:
-    return h.base_offset + h.last_offset_delta
+    """Wraps around for the absurd offsets that only hostile bytes have."""
+    return <int64_t>(<uint64_t>h.base_offset + <uint64_t><int64_t>h.last_offset_delta)
 
 cdef inline void batch_assign(uint8_t* p, int64_t base_offset, int32_t leader_epoch) noexcept nogil:
     """Write base offset and leader epoch in place; neither is covered by the checksum."""

@@ -29,16 +29,7 @@ from collections import namedtuple
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.memoryview cimport PyMemoryView_FromMemory
-from libc.stdint cimport (
-    INT64_MAX,
-    INT64_MIN,
-    int32_t,
-    int64_t,
-    uint8_t,
-    uint16_t,
-    uint32_t,
-    uint64_t,
-)
+from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 from kcore.compression cimport CODEC_NONE, CODEC_ZSTD, decompress_payload
 from kcore.crc32c cimport crc32c_update
@@ -216,8 +207,12 @@ cdef int _check_client_header(const BatchHeader* h) except -1:
         raise InvalidRecord("control batches are not for clients to write")
     if h.attributes & (ATTR_RESERVED | ATTR_DELETE_HORIZON):
         raise InvalidRecord(f"attributes {h.attributes & 0xFFFF:#06x} have bits that no client may set")
-    if h.producer_id >= 0 and h.base_sequence < 0:
-        raise InvalidRecord(f"producer id {h.producer_id} with the sequence {h.base_sequence}")
+    if h.producer_id >= 0 and (h.base_sequence < 0 or h.producer_epoch < 0):
+        raise InvalidRecord(
+            f"producer id {h.producer_id} with the epoch {h.producer_epoch} and the sequence {h.base_sequence}"
+        )
+    if h.producer_id < 0 and h.attributes & ATTR_TRANSACTIONAL:
+        raise InvalidRecord("a transactional batch needs a producer id")
     return 0
 
 
@@ -445,7 +440,7 @@ cdef class RecordBatch:
 
     @property
     def next_offset(self):
-        return batch_last_offset(&self.h) + 1
+        return <int64_t>(<uint64_t>batch_last_offset(&self.h) + 1)
 
     @property
     def size_bytes(self):
@@ -569,7 +564,7 @@ cdef class RecordBatch:
             headers = _headers(p, &head) if head.headers_count else ()
             at = head.end - start
             yield Record(
-                self.h.base_offset + head.offset_delta,
+                <int64_t>(<uint64_t>self.h.base_offset + <uint64_t>head.offset_delta),
                 timestamp,
                 _bytes_or_none(head.key, head.key_length),
                 _bytes_or_none(head.value, head.value_length),
