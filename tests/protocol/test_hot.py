@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kafka_py.protocol import hot
+from kafka_py.protocol import hot_requests, hot_responses
 from kafka_py.protocol.api_versions import ApiVersionsResponse
 from kafka_py.protocol.arbitrary import NO_CHOICE, Arbitrary, versions
 from kafka_py.protocol.errors import MalformedRequest, UnsupportedVersion
@@ -19,7 +19,7 @@ from kafka_py.protocol.registry import API, ApiKey
 from kafka_py.protocol.schema import Field, Message, Struct
 
 ROUNDS = 60
-PARSERS = [(ProduceRequest, hot.ProduceParser), (FetchRequest, hot.FetchParser)]
+PARSERS = [(ProduceRequest, hot_requests.ProduceParser), (FetchRequest, hot_requests.FetchParser)]
 CASES = [(cls, parser, v) for cls, parser in PARSERS for v in versions(cls)]
 
 
@@ -81,7 +81,7 @@ def without_unknown_tags(message: Any) -> Any:
     return message
 
 
-@pytest.mark.parametrize("parser_class", [hot.ProduceParser, hot.FetchParser])
+@pytest.mark.parametrize("parser_class", [hot_requests.ProduceParser, hot_requests.FetchParser])
 def test_parsers_refuse_versions_that_do_not_exist(parser_class: Any) -> None:
     for version in (-1, 2, 99):
         with pytest.raises(UnsupportedVersion):
@@ -96,7 +96,7 @@ def no_tagged_defaults(struct: type[Struct], f: Field) -> Any:
 @pytest.mark.parametrize("version", versions(ProduceResponse))
 def test_produce_responses_are_the_tables(version: int) -> None:
     arbitrary = Arbitrary(random.Random(200 + version), choose=no_tagged_defaults)
-    parser = hot.ProduceParser()
+    parser = hot_requests.ProduceParser()
     for number in range(ROUNDS):
         response = arbitrary.message(ProduceResponse, version)
         request = ProduceRequest(
@@ -114,23 +114,23 @@ def test_produce_responses_are_the_tables(version: int) -> None:
         )
         parser.load(request.encode(version), version)
         expected = b"".join(encode_response(API[ApiKey.PRODUCE], version, number, response))
-        assert hot.encode_produce_response(parser, response, number) == expected
+        assert hot_responses.encode_produce_response(parser, response, number) == expected
 
 
 def test_a_produce_response_answers_its_request() -> None:
-    parser = hot.ProduceParser()
+    parser = hot_requests.ProduceParser()
     parser.load(ProduceRequest().encode(9), 9)
     row = ProduceResponse.TopicProduceResponse(
         partition_responses=[ProduceResponse.PartitionProduceResponse()]
     )
     with pytest.raises(ValueError, match="not the request's"):
-        hot.encode_produce_response(parser, ProduceResponse(responses=[row]), 1)
+        hot_responses.encode_produce_response(parser, ProduceResponse(responses=[row]), 1)
 
 
 @pytest.mark.parametrize("version", versions(FetchResponse))
 def test_fetch_responses_are_the_tables(version: int) -> None:
     arbitrary = Arbitrary(random.Random(300 + version))
-    writer = hot.FetchWriter()
+    writer = hot_responses.FetchWriter()
     for number in range(ROUNDS):
         response = arbitrary.message(FetchResponse, version)
         expected = b"".join(encode_response(API[ApiKey.FETCH], version, number, response))
@@ -147,12 +147,12 @@ def test_records_are_not_copied_into_a_fetch_response() -> None:
             )
         ]
     )
-    assert any(part is records for part in hot.FetchWriter().encode(12, 1, response))
+    assert any(part is records for part in hot_responses.FetchWriter().encode(12, 1, response))
 
 
 def test_a_reply_in_flight_survives_the_next() -> None:
     """A view of the buffer keeps its bytes while the buffer is cleared, grown and filled again."""
-    writer = hot.FetchWriter()
+    writer = hot_responses.FetchWriter()
     first = writer.encode(12, 1, FetchResponse())
     kept = b"".join(first)
     big = FetchResponse(
@@ -173,20 +173,23 @@ def test_request_heads_are_the_tables(api: Any) -> None:
             frame = b"".join(encode_request(api.request(), version, -5, client_id))[4:]
             head = decode_header(frame)
             expected = (api.key, version, -5, client_id, head.body_start)
-            assert hot.request_head(frame) == expected
+            assert hot_requests.request_head(frame) == expected
             for body in damaged(chance, frame[: head.body_start]):
                 try:
                     found = decode_header(body)
                 except MalformedRequest:
                     with pytest.raises(MalformedRequest):
-                        hot.request_head(body)
+                        hot_requests.request_head(body)
                 else:
-                    assert hot.request_head(body)[3:] == (found.client_id, found.body_start)
+                    assert hot_requests.request_head(body)[3:] == (
+                        found.client_id,
+                        found.body_start,
+                    )
 
 
 def test_a_header_has_at_most_four_kibibytes() -> None:
     frame = b"".join(encode_request(FetchRequest(), 12, 1, "x" * 5000))[4:]
-    for parse in (decode_header, hot.request_head):
+    for parse in (decode_header, hot_requests.request_head):
         with pytest.raises(MalformedRequest):
             parse(frame)
 
@@ -198,13 +201,13 @@ def test_a_header_has_at_most_four_kibibytes() -> None:
 def test_names_must_be_utf8(damage: bytes) -> None:
     body = FetchRequest(rack_id="x" * len(damage)).encode(12)
     hurt = body.replace(b"x" * len(damage), damage)
-    for decode in (FetchRequest.decode, lambda data, v: hot.FetchParser().load(data, v)):
+    for decode in (FetchRequest.decode, lambda data, v: hot_requests.FetchParser().load(data, v)):
         with pytest.raises(MalformedRequest, match="UTF-8"):
             decode(hurt, 12)
 
 
 def test_cached_responses_change_only_the_correlation_id() -> None:
-    cache = hot.CachedResponses()
+    cache = hot_responses.CachedResponses()
     api = API[ApiKey.API_VERSIONS]
     for version in (0, 3):
         cache.put(version, b"".join(encode_response(api, version, 0, ApiVersionsResponse())))

@@ -1,4 +1,4 @@
-"""Every message and version that kio knows: our bytes -> kio's object -> kio's bytes are our bytes."""
+"""Every message and version that kio knows: our bytes, read and rewritten by kio, are the same."""
 
 from __future__ import annotations
 

@@ -1,34 +1,12 @@
-"""What Python sees of the compiled Produce, Fetch and ApiVersions paths; hot.pxd has the C side."""
+"""Compiled writers of Produce and Fetch responses; hot_responses.pxd has the C side."""
 
 from typing import final
 
-from kafka_py.protocol.fetch import FetchRequest, FetchResponse
-from kafka_py.protocol.produce import ProduceRequest, ProduceResponse
-from kafka_py.protocol.schema import Buffer
+from kafka_py.protocol.fetch import FetchResponse
+from kafka_py.protocol.hot_requests import ProduceParser
+from kafka_py.protocol.produce import ProduceResponse
 
-__all__ = (
-    "CachedResponses",
-    "FetchParser",
-    "FetchWriter",
-    "OutBuffer",
-    "ProduceParser",
-    "encode_produce_response",
-    "request_head",
-)
-
-@final
-class ProduceParser:
-    """A produce request, v3-13; reusable. Keeps the frame that it loaded alive."""
-
-    def load(self, frame: Buffer, version: int, begin: int = 0) -> None: ...
-    def message(self) -> ProduceRequest: ...
-
-@final
-class FetchParser:
-    """A fetch request, v4-18; reusable. Keeps the frame that it loaded alive."""
-
-    def load(self, frame: Buffer, version: int, begin: int = 0) -> None: ...
-    def message(self) -> FetchRequest: ...
+__all__ = ("CachedResponses", "FetchWriter", "OutBuffer", "encode_produce_response")
 
 @final
 class OutBuffer:
@@ -61,4 +39,3 @@ class CachedResponses:
 def encode_produce_response(
     request: ProduceParser, response: ProduceResponse, correlation_id: int
 ) -> bytes: ...
-def request_head(frame: Buffer) -> tuple[int, int, int, str | None, int]: ...
