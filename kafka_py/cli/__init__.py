@@ -1,0 +1,1 @@
+"""The command line: ``kafka-py serve``, ``format``, ``info``, ``random-uuid``, ``describe-api``."""

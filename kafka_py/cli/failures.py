@@ -1,0 +1,64 @@
+"""Failures as a user is told of them: one line, and what to do about it."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from kafka_py.config.definition import ConfigError
+
+MACHINE, USER = 1, 2
+
+
+class Failure(Exception):
+    """A command cannot go on; ``str()`` is the line to print, ``status`` the exit status."""
+
+    def __init__(self, reason: str, status: int = MACHINE) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def explain(error: BaseException) -> Failure | None:
+    """What to tell of an exception; None for one that is a mistake of ours."""
+    from kafka_py.controller.format import FormatError
+    from kafka_py.replication.log_directory import LogDirectoryError
+    from kcore.errors import CorruptFile, DirectoryLocked
+
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, ConfigError):
+        return Failure(str(error), USER)
+    if isinstance(error, DirectoryLocked):
+        return Failure(
+            f"{one_line(error)}: another broker uses this directory; stop it, or choose another "
+            "directory with --data"
+        )
+    if isinstance(error, LogDirectoryError | FormatError | CorruptFile):
+        return Failure(one_line(error))
+    if isinstance(error, OSError):
+        return explain_os(error)
+    return None
+
+
+def explain_os(error: OSError) -> Failure | None:
+    """What to tell of an error of the operating system; None where no file or port is to blame."""
+    where = error.filename if error.filename is not None else ""
+    if error.errno == errno.EADDRINUSE:
+        return Failure(f"{one_line(error)}: choose another address with --listen")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and where:
+        return Failure(
+            f"{where} cannot be written: {os.strerror(error.errno)}; give this user the right to, "
+            "or choose another directory with --data"
+        )
+    if error.errno == errno.ENOSPC:
+        return Failure(f"{where or 'the disk'} is full: make room, or choose another directory")
+    if where and error.errno is not None:
+        return Failure(f"{where}: {os.strerror(error.errno)}")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return Failure(f"{one_line(error)}: this machine does not have that address")
+    return None
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's text without line breaks."""
+    return " ".join(str(error).split())
