@@ -167,6 +167,8 @@ def format_directories(plan: FormatPlan, *, random: Any, now_ms: int) -> list[st
         directory_id = new_uuid(random)
         os.makedirs(path, exist_ok=True)
         if path == plan.metadata_dir and plan.voters:
+            # A voter is known by the id of its metadata directory, so that one must have it.
+            directory_id = plan.voters[plan.node_id][0] or directory_id
             _write_voters(plan, path, directory_id, now_ms)
         _write_snapshot(Path(path) / BOOTSTRAP_FILE, _bootstrap_records(plan), now_ms)
         MetaProperties(
