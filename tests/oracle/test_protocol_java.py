@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from kafka_py.protocol.arbitrary import NO_CHOICE, Arbitrary, versions
-from kafka_py.protocol.errors import EncodeError
+from kafka_py.protocol.errors import EncodeError, ErrorCode
 from kafka_py.protocol.registry import all_messages
 from kafka_py.protocol.schema import Field, FieldType, Message, Struct
 from kafka_py.protocol.types import uuid_to_text
@@ -65,14 +65,24 @@ class Question(NamedTuple):
     message: Message | None  # None: a new object
 
 
+def asked(name: str, read: int, write: int, body: bytes | None) -> bytes:
+    """A question on the wire; without a body it is about a new object."""
+    size = -1 if body is None else len(body)
+    head = struct.pack(">H", len(name)) + name.encode() + struct.pack(">hhi", read, write, size)
+    return head + (body or b"")
+
+
 def ask(classpath: str, questions: list[Question]) -> list[Answer]:
     """The oracle's answers, in one run of Java."""
-    parts = []
-    for q in questions:
-        name = q.cls.__name__.encode()
-        parts.append(struct.pack(">H", len(name)) + name + struct.pack(">hh", q.read, q.write))
-        body = b"" if q.message is None else q.message.encode(q.read)
-        parts.append(struct.pack(">i", -1 if q.message is None else len(body)) + body)
+    parts = [
+        asked(q.cls.__name__, q.read, q.write, q.message and q.message.encode(q.read))
+        for q in questions
+    ]
+    return run(classpath, parts)
+
+
+def run(classpath: str, parts: list[bytes]) -> list[Answer]:
+    """One run of Java over the questions."""
     done = subprocess.run(
         ["java", "-cp", classpath, str(ORACLE)],
         input=b"".join(parts),
@@ -89,7 +99,7 @@ def ask(classpath: str, questions: list[Question]) -> list[Answer]:
         (size,) = struct.unpack_from(">i", done.stdout, at)
         answers.append(Answer(status, data, done.stdout[at + 4 : at + 4 + size].decode()))
         at += 4 + size
-    assert len(answers) == len(questions)
+    assert len(answers) == len(parts)
     return answers
 
 
@@ -162,6 +172,24 @@ def test_java_decodes_our_bytes_and_encodes_the_same(
         assert answer.data == q.message.encode(q.write), where
         assert rendered_struct(q.message, q.read) == json.loads(answer.json), where[:600]
     assert missing == SINCE_4_4
+
+
+ERRORS_SINCE_4_4 = {134, 135, 136}
+REWORDED_BY_4_4 = {124}
+
+
+def test_error_codes_are_javas(oracle_classpath: str) -> None:
+    (answer,) = run(oracle_classpath, [asked("Errors", 0, 0, None)])
+    theirs = [line.split("\t") for line in answer.data.decode().splitlines()]
+    ours = [
+        [str(int(code)), code.name, str(code.retriable).lower(), code.message]
+        for code in ErrorCode
+        if code not in ERRORS_SINCE_4_4
+    ]
+    assert len(ours) == len(theirs)
+    for mine, his in zip(ours, theirs, strict=True):
+        assert mine[:3] == his[:3]
+        assert mine[3] == his[3] or int(mine[0]) in REWORDED_BY_4_4
 
 
 def test_defaults_are_javas(oracle_classpath: str) -> None:

@@ -8,7 +8,9 @@ import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
+import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.ObjectSerializationCache;
 
@@ -16,7 +18,7 @@ import org.apache.kafka.common.protocol.ObjectSerializationCache;
  * Decodes and encodes messages with Kafka's own generated classes, for a test on the other end of a pipe.
  *
  * A question is: class name (UTF), read version, write version (16 bits each), length (32 bits) and bytes. Length -1 asks
- * about a new object instead of a decoded one. An answer is: status byte, length and bytes, length and JSON text. Status 0:
+ * about a new object instead of a decoded one, and the name "Errors" asks for the table of error codes instead. An answer is: status byte, length and bytes, length and JSON text. Status 0:
  * the bytes are the message written in the write version, the JSON is Kafka's rendering in the read version. Status 1: no
  * such class, or it lacks the read version. Status 2: reading failed; 3: writing failed; then the bytes are the reason.
  */
@@ -62,6 +64,16 @@ public class ProtocolOracle {
         throw new IllegalStateException("no JSON converter");
     }
 
+    private static byte[] errors() {
+        StringBuilder table = new StringBuilder();
+        for (Errors error : Errors.values()) {
+            boolean retriable = error.exception() instanceof RetriableException;
+            table.append(error.code()).append('\t').append(error.name()).append('\t');
+            table.append(retriable).append('\t').append(error.message()).append('\n');
+        }
+        return table.toString().getBytes(StandardCharsets.UTF_8);
+    }
+
     private static void answer(DataOutputStream out, int status, byte[] bytes, String text) throws Exception {
         byte[] json = text.getBytes(StandardCharsets.UTF_8);
         out.writeByte(status);
@@ -77,6 +89,10 @@ public class ProtocolOracle {
         int size = in.readInt();
         byte[] bytes = new byte[Math.max(0, size)];
         in.readFully(bytes);
+        if (name.equals("Errors")) {
+            answer(out, 0, errors(), "");
+            return;
+        }
         Class<?> type = find(name);
         Message message = type == null ? null : (Message) type.getConstructor().newInstance();
         if (message == null || readVersion > message.highestSupportedVersion()
