@@ -605,6 +605,8 @@ cdef class Log:
                     result = mapping.sync()
                 if result < 0:
                     raise_errno(mapping.path)
+            if mapping is not None:
+                mapping.synced = max(mapping.synced, end)
             if generation == self.truncations:
                 segment.synced_end = max(segment.synced_end, end)
         if names:

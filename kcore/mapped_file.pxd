@@ -5,13 +5,15 @@ from libc.stdint cimport int64_t, uint8_t
 cdef enum:
     GROW_BYTES_MIN = 65536          # first chunk of a fresh segment
     GROW_BYTES_MAX = 4194304        # later chunks double up to this
-    POPULATE_BYTES = 524288         # pages are faulted in this far ahead of the tail
+    POPULATE_BYTES_MIN = 65536      # pages are faulted in this far ahead of the tail ...
+    POPULATE_BYTES_MAX = 524288     # ... or so far, when much is appended between two syncs
 
 cdef class Mapping:
     cdef uint8_t* data              # start of the map, NULL for an empty read-only file
     cdef Py_ssize_t reserved        # bytes of address space
     cdef Py_ssize_t allocated       # bytes of the file: touching beyond is SIGBUS (T1)
     cdef Py_ssize_t populated       # bytes whose pages were faulted in ahead
+    cdef Py_ssize_t synced          # the last sync covered the file up to here
     cdef Py_ssize_t limit           # the file never grows beyond this
     cdef int fd
     cdef bint writable
