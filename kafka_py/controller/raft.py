@@ -90,16 +90,6 @@ class RaftReplica(Replication):
 
     # -- driving ---------------------------------------------------------------------------------
 
-    @property
-    def is_voter(self) -> bool:
-        """Whether this replica takes part in elections."""
-        return self.node_id in self.voters
-
-    @property
-    def sole_voter(self) -> bool:
-        """Whether the quorum is this replica alone."""
-        return self.is_voter and len(self.voters.voters) == 1
-
     def start(self, now_ms: int) -> None:
         """Take up the state that was persisted. A sole voter elects itself at once."""
         if self.leader_id == self.node_id and self.is_voter:
@@ -365,6 +355,7 @@ class RaftReplica(Replication):
         if error:
             return m.top_level_error(request, error)
         vote = m.only(request)
+        assert vote is not None
         granted = False
         code = self._check_vote(request, vote)
         if code == ErrorCode.NONE:

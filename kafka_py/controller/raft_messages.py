@@ -53,7 +53,7 @@ _NO_SNAPSHOT = SnapshotId(-1, -1)
 
 def only(message: Any) -> Any | None:
     """The message's partition when it is exactly `__cluster_metadata-0`, else None."""
-    topics = message.responses if isinstance(message, FetchResponse) else message.topics
+    topics: Any = message.responses if isinstance(message, FetchResponse) else message.topics
     if topics is None or len(topics) != 1 or len(topics[0].partitions) != 1:
         return None
     topic = topics[0]

@@ -53,8 +53,6 @@ class Replication:
     cluster_id: str
     epoch: int
     leader_id: int
-    is_voter: bool
-    sole_voter: bool
     endpoints: dict[str, tuple[str, int]]
     _deadline_ms: int
 
@@ -78,6 +76,16 @@ class Replication:
         self._retries = 0
         self._snapshot_fetch: _SnapshotFetch | None = None
         self._pending_end = -1
+
+    @property
+    def is_voter(self) -> bool:
+        """Whether this replica takes part in elections."""
+        return self.node_id in self.voters
+
+    @property
+    def sole_voter(self) -> bool:
+        """Whether the quorum is this replica alone."""
+        return self.is_voter and len(self.voters.voters) == 1
 
     def ready(self) -> Ready:
         """What the host must do now; each thing is said once."""

@@ -356,7 +356,7 @@ class MetadataImage:
                 "but does not exist"
             )
         replicas = _or(record.replicas, old.replicas)
-        directories = record.directories
+        directories: Any = record.directories
         if directories is None:
             directories = old.directories if len(replicas) == len(old.replicas) else ()
         same_leader = record.leader == _NO_LEADER_CHANGE

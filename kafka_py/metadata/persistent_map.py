@@ -87,7 +87,7 @@ class PersistentMap(Mapping[K, V], Generic[K, V]):
         return self._chunks[hash(key) & self._mask].get(key, default)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._chunks[hash(key) & self._mask]  # type: ignore[comparison-overlap]
+        return key in self._chunks[hash(key) & self._mask]
 
     def __len__(self) -> int:
         return self._length

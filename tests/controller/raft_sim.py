@@ -13,6 +13,7 @@ from typing import Any
 
 from kafka_py.controller.batches import Batch, encode_batch, parse_batches
 from kafka_py.controller.raft import RaftReplica
+from kafka_py.controller.raft_messages import only
 from kafka_py.controller.raft_states import State
 from kafka_py.controller.raft_types import Inbound, Ready, SnapshotId, VoterSet
 from kafka_py.controller.settings import ControllerSettings
@@ -20,6 +21,33 @@ from kafka_py.testing.raft_log import MemoryLogStore
 
 CLUSTER_ID = "simulated"
 NO_DIRECTORY = bytes(16)
+
+
+def describe(message: Any) -> str:
+    """One line for a message: its name and what matters in it."""
+    name = type(message).__name__
+    partition = only(message)
+    if partition is None:
+        return f"{name} error={message.error_code}"
+    fields = {
+        "VoteRequest": ("replica_epoch", "last_offset_epoch", "last_offset", "pre_vote"),
+        "VoteResponse": ("leader_epoch", "leader_id", "error_code", "vote_granted"),
+        "FetchRequest": ("current_leader_epoch", "fetch_offset", "last_fetched_epoch"),
+        "FetchSnapshotRequest": ("current_leader_epoch", "position"),
+        "FetchSnapshotResponse": ("error_code", "size", "position"),
+    }
+    names = fields.get(name, ("leader_epoch", "leader_id", "error_code"))
+    shown = [f"{field}={getattr(partition, field)}" for field in names if hasattr(partition, field)]
+    if name == "FetchResponse":
+        shown = [f"hw={partition.high_watermark}", f"error={partition.error_code}"]
+        shown.append(f"bytes={len(partition.records or b'')}")
+        if partition.diverging_epoch.epoch >= 0:
+            diverging = partition.diverging_epoch
+            shown.append(f"diverging=({diverging.epoch}, {diverging.end_offset})")
+        if partition.snapshot_id.epoch >= 0:
+            snapshot = partition.snapshot_id
+            shown.append(f"snapshot=({snapshot.end_offset}, {snapshot.epoch})")
+    return f"{name} {' '.join(shown)}"
 
 
 @dataclass
@@ -66,7 +94,8 @@ class RaftSim:
         self.leaders: dict[int, int] = {}
         self.committed: list[tuple[int, int, bytes]] = []
         self.acknowledged: list[int] = []
-        self.trace: list[str] = []
+        self.lines: list[str] = []
+        self.tracing = False
         self._events: list[tuple[int, int, Any]] = []
         self._sequence = 0
         self.hosts: dict[int, Host] = {}
@@ -145,6 +174,20 @@ class RaftSim:
 
         self.at(min(wait, 100), tick)
 
+    def expire(self, node: int) -> None:
+        """Let the node's timer end now."""
+        host = self.hosts[node]
+        host.replica.tick(max(self.now_ms, host.replica._deadline_ms))
+        self._drain(host)
+
+    def drain(self, host: Host) -> None:
+        """Do what the replica asks for, after a call from outside."""
+        self._drain(host)
+
+    def _note(self, source: int, target: int, message: Any) -> None:
+        if self.tracing:
+            self.lines.append(f"{self.now_ms:>5} {source}->{target} {describe(message)}")
+
     # -- network ---------------------------------------------------------------------------------
 
     def _send(self, source: int, target: int, deliver: Any) -> None:
@@ -161,6 +204,7 @@ class RaftSim:
         # What travels is bytes: nobody shares objects with a peer.
         version = type(message).VERSIONS[1]
         data = message.encode(version)
+        self._note(source, target, message)
 
         def deliver() -> None:
             host = self.hosts[target]
@@ -176,6 +220,7 @@ class RaftSim:
         source, target, generation, request_id, _ = token
         version = type(message).VERSIONS[1]
         data = message.encode(version)
+        self._note(target, source, message)
 
         def deliver() -> None:
             host = self.hosts[source]
