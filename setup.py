@@ -37,25 +37,25 @@ PROFILES: dict[str, dict[str, object]] = {
     "debug": {
         "cflags": ["-O0", "-g"],
         "ldflags": [],
-        "directives": {"boundscheck": True, "wraparound": True, "emit_linenums": True},
+        "directives": {"boundscheck": True, "wraparound": True},
         "macros": [("KCORE_DEBUG", "1")],
     },
     "asan": {
         "cflags": ["-O1", "-g", *SANITIZE],
         "ldflags": SANITIZE,
-        "directives": {"emit_linenums": True},
+        "directives": {},
         "macros": [("KCORE_DEBUG", "1")],
     },
     "coverage": {
         "cflags": ["-O0", "-g"],
         "ldflags": [],
-        "directives": {"linetrace": True, "emit_linenums": True},
+        "directives": {"linetrace": True},
         "macros": [("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")],
     },
     "fuzz": {
         "cflags": ["-O1", "-g", "-fsanitize=address,fuzzer-no-link", "-fno-omit-frame-pointer"],
         "ldflags": ["-fsanitize=address,fuzzer-no-link"],
-        "directives": {"emit_linenums": True},
+        "directives": {},
         "macros": [("KCORE_DEBUG", "1")],
     },
 }
@@ -118,6 +118,8 @@ def main() -> None:
             build_dir=os.environ.get("KCORE_BUILD_DIR", "build/cython"),
             compiler_directives={**DIRECTIVES, **profile["directives"]},  # type: ignore[dict-item]
             include_path=["."],
+            # Traces of the unoptimised profiles name the lines of the .pyx.
+            emit_linenums=os.environ.get("KCORE_PROFILE", "release") != "release",
             show_all_warnings=False,
         )
         if building
