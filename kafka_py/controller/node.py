@@ -28,6 +28,7 @@ from kafka_py.controller.raft_types import Inbound, Ready, SnapshotId, VoterSet
 from kafka_py.controller.result import Result
 from kafka_py.controller.settings import ControllerSettings
 from kafka_py.controller.snapshots import encode_snapshot, epoch_start_batch
+from kafka_py.controller.warm import compile_codecs
 from kafka_py.metadata.features import SUPPORTED, record_version
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.snapshot import image_records
@@ -45,6 +46,8 @@ from kafka_py.protocol.quorum import (
 from kafka_py.protocol.records_metadata import NoOpRecord, decode_record, encode_record
 
 __all__ = ["ControllerNode", "RequestSource"]
+
+compile_codecs()
 
 Listener = Callable[[MetadataImage, ChangedMetadata], None]
 Done = Callable[[Any], None]

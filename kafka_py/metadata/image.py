@@ -299,6 +299,10 @@ class MetadataImage:
         )
         self._changed.controllers.add(record.controller_id)
 
+    def _unregister_controller(self, record: r.UnregisterControllerRecord) -> None:
+        self.controllers.pop(record.controller_id)
+        self._changed.controllers.add(record.controller_id)
+
     # -- topics ----------------------------------------------------------------------------------
 
     def _add_topic(self, record: r.TopicRecord) -> None:
@@ -544,4 +548,5 @@ _APPLY: dict[type, Callable[[MetadataImage, Any], None]] = {
     r.RemoveDelegationTokenRecord: MetadataImage._remove_delegation_token,
     r.RegisterControllerRecord: MetadataImage._register_controller,
     r.ClearElrRecord: MetadataImage._clear_elr,
+    r.UnregisterControllerRecord: MetadataImage._unregister_controller,
 }
