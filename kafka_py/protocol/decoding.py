@@ -160,6 +160,8 @@ class DecodeWriter(Writer):
         self.run.append(("B", count))
         self.flush()
         with self.block(f"if {count}:"):
+            with self.block(f"if {count} > 127:"):
+                self.line(f"{count}, pos = uvarint_rest(buf, pos, {count})")
             with self.block(f"if {count} > {TAGS_MAX}:"):
                 self.line("fail('a struct has too many tagged fields')")
             self.line(f"{last} = -1")
