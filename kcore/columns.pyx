@@ -1,9 +1,9 @@
 # cython: freethreading_compatible=True
 """Records as columns: a whole run of batches (a segment, a fetch answer) decoded into numpy arrays.
 
-Keys and values are not copied: the columns say where they are. Two passes: the first reads the headers, checks the
-checksums and unpacks what is compressed; the second walks the records into arrays of the right size. Both run
-without the GIL; only decompression, batch by batch, takes it in between.
+Keys and values are not copied: the columns say where they are. Two passes: the first reads the headers and unpacks
+what is compressed; the second checks each batch's checksum and, while it is in the cache, walks its records into
+arrays of the right size. Both run without the GIL; only decompression, batch by batch, takes it in between.
 """
 
 from cpython.memoryview cimport PyMemoryView_FromMemory
@@ -86,8 +86,13 @@ cdef class _Runs:
             status = batch_header(p + at, n - at, &run.h)
             if status == STATUS_SHORT and allow_partial:
                 return STATUS_OK
-            if status == STATUS_OK and check_crc:
-                status = batch_check_crc(p + at, &run.h)
+            if status == STATUS_OK and run.h.attributes & ATTR_CONTROL and not include_control:
+                # Looked at here, since it is left out of the second pass.
+                if check_crc:
+                    status = batch_check_crc(p + at, &run.h)
+                if status == STATUS_OK:
+                    at += batch_bytes(&run.h)
+                    continue
             if status != STATUS_OK:
                 self.bad_position = at
                 return status
@@ -96,14 +101,12 @@ cdef class _Runs:
             run.bytes = batch_bytes(&run.h) - HEADER_BYTES
             run.position = at + HEADER_BYTES
             at += batch_bytes(&run.h)
-            if run.h.attributes & ATTR_CONTROL and not include_control:
-                continue
             if run.h.attributes & ATTR_CODEC:
                 self.compressed = True
             self.count += 1
         return STATUS_OK
 
-    cdef object unpack(self, int64_t bytes_max):
+    cdef object unpack(self, int64_t bytes_max, bint check_crc):
         """Put the payloads of all batches one after the other, decompressed, and point the runs there."""
         cdef list parts = []
         cdef Py_ssize_t i
@@ -112,6 +115,8 @@ cdef class _Runs:
         cdef Run* run
         for i in range(self.count):
             run = &self.items[i]
+            if check_crc:
+                raise_status(batch_check_crc(run.records - HEADER_BYTES, &run.h), run.batch_position)
             view = PyMemoryView_FromMemory(<char*>run.records, run.bytes, PyBUF_READ)
             part = decompress_payload(run.h.attributes & ATTR_CODEC, view, bytes_max - total)
             parts.append(part)
@@ -125,8 +130,9 @@ cdef class _Runs:
             self.items[i].records = (&arena[0] if total else NULL) + self.items[i].position
         return joined
 
-    cdef int64_t records_count(self) noexcept nogil:
-        """How many records there are; -1, with bad_position set, when a batch claims more than it can hold."""
+    cdef int64_t records_count(self, Py_ssize_t* bad) noexcept nogil:
+        """How many records there are; -1, with the batch's number in `bad`, when one claims more than it
+        can hold."""
         cdef int64_t total = 0
         cdef Py_ssize_t i
         cdef Run* run
@@ -138,7 +144,7 @@ cdef class _Runs:
                 or run.h.last_offset_delta < 0
                 or run.h.records_count > <int64_t>run.h.last_offset_delta + 1
             ):
-                self.bad_position = run.batch_position
+                bad[0] = i
                 return -1
             total += run.h.records_count
         return total
@@ -183,11 +189,14 @@ cdef int _fill(const Run* run, Columns* to) noexcept nogil:
     return STATUS_OK if p == end else STATUS_TRAILING
 
 
-cdef int _fill_all(_Runs runs, Columns* to, Py_ssize_t* bad) noexcept nogil:
+cdef int _fill_all(_Runs runs, Columns* to, bint check_crc, Py_ssize_t* bad) noexcept nogil:
     cdef Py_ssize_t i
-    cdef int status
+    cdef int status = STATUS_OK
     for i in range(runs.count):
-        status = _fill(&runs.items[i], to)
+        if check_crc:
+            status = batch_check_crc(runs.items[i].records - HEADER_BYTES, &runs.items[i].h)
+        if status == STATUS_OK:
+            status = _fill(&runs.items[i], to)
         if status != STATUS_OK:
             bad[0] = runs.items[i].batch_position
             return status
@@ -220,10 +229,17 @@ def decode_columns(
     raise_status(status, runs.bad_position)
     arena = buffer.base
     if runs.compressed:
-        arena = runs.unpack(decompressed_bytes_max)
-    count = runs.records_count()
+        arena = runs.unpack(decompressed_bytes_max, check_crc)
+        check_crc = False
+    count = runs.records_count(&bad)
     if count < 0:
-        raise_status(STATUS_BAD_COUNT, runs.bad_position)
+        # A count that was damaged on the way is a matter of the checksum.
+        if check_crc:
+            raise_status(
+                batch_check_crc(runs.items[bad].records - HEADER_BYTES, &runs.items[bad].h),
+                runs.items[bad].batch_position,
+            )
+        raise_status(STATUS_BAD_COUNT, runs.items[bad].batch_position)
     columns = {
         "offset": numpy.empty(count, numpy.int64),
         "timestamp": numpy.empty(count, numpy.int64),
@@ -244,7 +260,7 @@ def decode_columns(
             to.offset = to.timestamp = to.key_position = to.value_position = NULL
             to.key_length = to.value_length = NULL
         with nogil:
-            status = _fill_all(runs, &to, &bad)
+            status = _fill_all(runs, &to, check_crc, &bad)
         raise_status(status, bad)
     columns["arena"] = arena
     return columns

@@ -534,11 +534,10 @@ cdef class RecordBatch:
         view = self.view[HEADER_BYTES:]
         return decompress_payload(self.h.attributes & ATTR_CODEC, view, self.decompressed_bytes_max)
 
-    def __len__(self):
-        return max(0, self.h.records_count)
+    # There is no __len__ on purpose: list() would make room for as many records as the header claims.
 
     def __iter__(self):
-        """The records in turn; InvalidRecord as soon as one is malformed."""
+        """The records in turn; InvalidRecord when any of them is malformed."""
         cdef const uint8_t[::1] records = self.payload()
         cdef const uint8_t* start = self.data
         cdef const uint8_t* p

@@ -1,9 +1,10 @@
 """Fuzzing the batch parser: `python -m tests.fuzz.batch --seconds N [--seed S]`.
 
-The target takes any bytes. What it holds against them: every refusal is a typed KcoreError; what is accepted can be
-iterated, decoded into the same columns, and compressed anew into the same records; nothing takes long. Mutations are
-seeded and start from batches of every codec and from the committed corpus; atheris drives the target instead where
-it is importable (`--atheris`). Run it under the asan profile for what Python cannot see.
+The target takes any bytes. What it holds against them: every refusal is a typed KcoreError; what is
+accepted can be iterated, decoded into the same columns, and compressed anew into the same records;
+nothing takes long. Mutations are seeded and start from batches of every codec and from the
+committed corpus; atheris drives the target instead where it is importable (`--atheris`). Run it
+under the asan profile for what Python cannot see.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ def fuzz_batch(data: bytes) -> bool:
         columns = columns_of(data)
     except kcore.KcoreError:
         columns = None
-    if expected is not None and columns != [(r.offset, r.timestamp, r.key, r.value) for r in expected]:
+    if expected is not None and columns != [
+        (r.offset, r.timestamp, r.key, r.value) for r in expected
+    ]:
         raise Finding("columns and iteration differ")
     if expected is None and columns is not None:
         raise Finding("columns take what iteration refuses")
@@ -130,8 +133,8 @@ def seeds() -> list[bytes]:
 
 
 def mutate(data: bytes, rng: random.Random, pool: list[bytes]) -> bytes:
-    """A few changes, after most of which length and checksum are made right again, so that they get past
-    the first doors; now and then the payload's own mutation is compressed anew."""
+    """A few changes, after most of which length and checksum are made right again, so that they
+    get past the first doors; now and then the payload's own mutation is compressed anew."""
     raw = bytearray(data)
     if len(raw) > 61 and rng.random() < 0.3:
         raw = repack(raw, rng)
@@ -196,7 +199,8 @@ def cases(seed: int) -> Iterator[bytes]:
 
 
 def fuzz(seconds: float, seed: int) -> int:
-    """Run mutations for so long; the number of cases. Raises Finding, having written the case down."""
+    """Run mutations for so long; returns the number of cases. Raises Finding, having written the
+    case down."""
     end = time.monotonic() + seconds
     count = accepted = 0
     for data in cases(seed):

@@ -1,5 +1,5 @@
-"""Building batches: the same bytes as kafka-python's and aiokafka's builders, limits, control batches,
-recompression."""
+"""Building batches: the same bytes as kafka-python's and aiokafka's builders, limits, control
+batches, recompression."""
 
 import importlib
 import random
@@ -34,7 +34,9 @@ records = st.lists(
     min_size=1,
     max_size=12,
 )
-PLAIN = [(b"key %d" % i, b"some value " * 20, [("h", b"x"), ("n", None)], NOW + i) for i in range(200)]
+PLAIN = [
+    (b"key %d" % i, b"some value " * 20, [("h", b"x"), ("n", None)], NOW + i) for i in range(200)
+]
 
 
 def built_by(library: str, items: list, codec: int, **producer: int) -> bytes:
@@ -247,7 +249,9 @@ class TestRecompress:
         validate(again, now_ms=NOW)
 
     def test_log_append_time(self) -> None:
-        again = RecordBatch(recompress(build(PLAIN), "zstd", timestamp_type=1, log_append_time_ms=9))
+        again = RecordBatch(
+            recompress(build(PLAIN), "zstd", timestamp_type=1, log_append_time_ms=9)
+        )
         assert (again.timestamp_type, again.max_timestamp, again.base_timestamp) == (1, 9, NOW)
         assert {r.timestamp for r in again} == {9}
 

@@ -39,7 +39,13 @@ def test_published_vectors(implementation: str, data: bytes, expected: int) -> N
 @pytest.mark.parametrize("implementation", implementations())
 def test_every_length_around_the_block_sizes(implementation: str) -> None:
     data = random.Random(1).randbytes(3 * 4096 * 2 + 3 * 512 + 300)
-    lengths = [*range(400), *range(3 * 512 - 9, 3 * 512 + 200, 7), 3 * 4096 - 1, 3 * 4096, len(data)]
+    lengths = [
+        *range(400),
+        *range(3 * 512 - 9, 3 * 512 + 200, 7),
+        3 * 4096 - 1,
+        3 * 4096,
+        len(data),
+    ]
     for length in lengths:
         expected = crc32c_with("table", data[:length])
         assert crc32c_with(implementation, data[:length]) == expected, length

@@ -1,6 +1,7 @@
-"""Record batch v2: the header view, what validation accepts and rewrites, and every refusal by name."""
+"""Record batch v2: the header view, what validation accepts and rewrites, every refusal by name."""
 
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -14,10 +15,21 @@ from kcore.record_batch import assign, set_max_timestamp
 NOW = 1_700_000_000_000
 RECORDS = [(b"k%d" % i, b"value %d" % i, {"h": b"x", "null": None}, NOW + i) for i in range(5)]
 HEADER = struct.Struct(">qiibIhiqqqhii")
-FIELDS = (
-    "base_offset batch_length leader_epoch magic crc attributes last_offset_delta base_timestamp "
-    "max_timestamp producer_id producer_epoch base_sequence records_count"
-).split()
+FIELDS = [
+    "base_offset",
+    "batch_length",
+    "leader_epoch",
+    "magic",
+    "crc",
+    "attributes",
+    "last_offset_delta",
+    "base_timestamp",
+    "max_timestamp",
+    "producer_id",
+    "producer_epoch",
+    "base_sequence",
+    "records_count",
+]
 
 
 def varint(number: int) -> bytes:
@@ -109,7 +121,7 @@ class TestView:
     @pytest.mark.parametrize("codec", list(Codec))
     def test_iteration(self, codec: Codec) -> None:
         seen = RecordBatch(build(RECORDS, base_offset=40, compression=codec))
-        assert len(seen) == 5
+        assert seen.records_count == 5
         assert list(seen) == [
             kcore.Record(40 + i, NOW + i, key, value, ((b"h", b"x"), (b"null", None)))
             for i, (key, value, _, _) in enumerate(RECORDS)
@@ -118,6 +130,16 @@ class TestView:
     def test_log_append_time_is_every_records_timestamp(self) -> None:
         seen = RecordBatch(build(RECORDS, timestamp_type=1, log_append_time_ms=77))
         assert {r.timestamp for r in seen} == {77}
+
+    def test_a_lying_count_makes_no_list_make_room(self) -> None:
+        assert not hasattr(RecordBatch, "__len__")
+        tracemalloc.start()
+        try:
+            with pytest.raises(kcore.InvalidRecord):
+                list(RecordBatch(batch(record(), 2**31 - 1)))
+            assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        finally:
+            tracemalloc.stop()
 
     def test_the_last_sequence_wraps(self) -> None:
         raw = batch(b"", 3, base_sequence=2**31 - 2)
@@ -217,7 +239,11 @@ class TestAccepted:
         assign(raw, 1 << 40, 7)
         seen = RecordBatch(raw)
         seen.check_crc()
-        assert (seen.base_offset, seen.leader_epoch, seen.last_offset) == (1 << 40, 7, (1 << 40) + 4)
+        assert (seen.base_offset, seen.leader_epoch, seen.last_offset) == (
+            1 << 40,
+            7,
+            (1 << 40) + 4,
+        )
         assert raw[12 + 4 :] == build(RECORDS)[16:]
 
     def test_another_target_codec(self) -> None:
@@ -243,7 +269,9 @@ class TestAccepted:
         )
         validate(marker, now_ms=NOW, from_client=False)
         # A compacted batch: fewer records than its offsets, and gaps between them.
-        validate(batch(record(1) + record(5), 2, last_offset_delta=9), now_ms=NOW, from_client=False)
+        validate(
+            batch(record(1) + record(5), 2, last_offset_delta=9), now_ms=NOW, from_client=False
+        )
         validate(batch(b"", 0, last_offset_delta=9), now_ms=NOW, from_client=False)
 
     def test_deltas_of_every_width(self) -> None:
@@ -383,7 +411,11 @@ class TestRefusedRecords:
             (b"\xff\xff\xff\xff\x1f" + record()[1:], 1, "varint"),
             (b"\x80\x80\x80\x80\x80\x00" + record()[1:], 1, "varint"),
             (b"\x80", 1, "varint"),
-            (varint(17) + b"\x00" + b"\xff" * 9 + b"\x02" + b"\x00\x00\x00\x00\x00\x00", 1, "varint"),
+            (
+                varint(17) + b"\x00" + b"\xff" * 9 + b"\x02" + b"\x00\x00\x00\x00\x00\x00",
+                1,
+                "varint",
+            ),
             (varint(12) + b"\x00" + b"\xff" * 11, 1, "varint"),
         ],
     )
@@ -396,7 +428,9 @@ class TestRefusedRecords:
             list(RecordBatch(batch(payload, count)))
 
     def test_a_record_says_which_it_is(self) -> None:
-        error = refused(batch(record(0) + record(1) + record(3), 3), kcore.InvalidRecord, "record 2")
+        error = refused(
+            batch(record(0) + record(1) + record(3), 3), kcore.InvalidRecord, "record 2"
+        )
         assert [index for index, _ in error.record_errors] == [2]
 
     def test_a_keyless_record_on_a_compacted_topic(self) -> None:
