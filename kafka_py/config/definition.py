@@ -497,8 +497,13 @@ class ConfigKey:
         return self.type is ConfigType.PASSWORD
 
     def parse(self, value: object) -> Any:
-        """The checked value of a text. Raises ``ConfigError``."""
+        """The checked value of a text; repeated entries of a list count once (KIP-1161).
+
+        Raises ``ConfigError``.
+        """
         parsed = parse_value(self.name, self.type, value)
+        if parsed is not None and isinstance(self.validator, ListOf):
+            parsed = tuple(dict.fromkeys(parsed))
         if self.validator is not None:
             self.validator.check(self.name, parsed)
         return parsed

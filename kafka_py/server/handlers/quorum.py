@@ -15,6 +15,7 @@ from kafka_py.config.names import METADATA_TOPIC
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.quorum import DescribeQuorumRequest, DescribeQuorumResponse
 from kafka_py.protocol.registry import ApiKey
+from kafka_py.protocol.types import ZERO_UUID
 from kafka_py.server.dispatch import BROKER, CONTROLLER, RequestContext, handles
 
 if TYPE_CHECKING:
@@ -33,7 +34,18 @@ async def describe_quorum(
     ]
     if named != [(METADATA_TOPIC, 0)]:
         return unknown(request)
-    return await node.submit(request, context)
+    response = await node.submit(request, context)
+    return response if context.api_version >= 2 else without_nodes(response)
+
+
+def without_nodes(response: DescribeQuorumResponse) -> DescribeQuorumResponse:
+    """The answer without what versions 0 and 1 cannot carry: nodes and directory ids (KIP-853)."""
+    response.nodes = []
+    for topic in response.topics:
+        for partition in topic.partitions:
+            for replica in (*partition.current_voters, *partition.observers):
+                replica.replica_directory_id = ZERO_UUID
+    return response
 
 
 def unknown(request: DescribeQuorumRequest) -> DescribeQuorumResponse:
