@@ -11,7 +11,9 @@
                               |
         ...#######|###########v++++++++++++x~~~~~~~~|~~~~~~~~|       + CRC, length, order checked
          not read | checked                |        |        |       x first bad byte
-                                           cut      dropped          zeros to the end are no damage
+                                           cut      dropped
+
+    zeros up to the end of the last file are what preallocation leaves: cut, not reported
 
     bad bytes above the recovery point     a torn tail: cut, and reported (T9)
     bad bytes below it                     once durable: CorruptLog (T10). Apache cuts there as well
@@ -241,7 +243,7 @@ cdef int recover_segment(Log log, Segment segment, Opening opening) except -1:
                 f"{segment.path}.log: {reason} at byte {result.position}, offset {result.next_offset}, "
                 f"below the recovery point {opening.recovery_point}"
             )
-        if not result.zeros or result.next_offset < opening.recovery_point:
+        if not result.zeros or result.next_offset < opening.recovery_point or not segment.active:
             opening.cuts.append(
                 Cut(segment.path + ".log", result.position, size - result.position, result.next_offset, reason)
             )
@@ -266,7 +268,7 @@ cdef int recover_segment(Log log, Segment segment, Opening opening) except -1:
         segment.release()
     segment.synced_end = segment.end
     opening.rebuilt.append(segment.path + ".index")
-    return result.position < size and not result.zeros
+    return result.position < size
 
 
 cdef int recover_tail(Log log, Opening opening) except -1:
@@ -290,7 +292,8 @@ cdef int recover_tail(Log log, Opening opening) except -1:
     for segment in log.segment_list[place + 1 :]:
         if segment.base_offset < opening.recovery_point and segment.end > 0 and not opening.truncate_corrupt:
             raise CorruptLog(f"{segment.path}.log follows damage and is below the recovery point")
-        opening.cuts.append(Cut(segment.path + ".log", 0, segment.end, segment.base_offset, "follows damage"))
+        if segment.end > 0:
+            opening.cuts.append(Cut(segment.path + ".log", 0, segment.end, segment.base_offset, "follows damage"))
         segment.release()
         for suffix in (".log", ".index", ".timeindex", ".txnindex"):
             name = os.path.basename(segment.path) + suffix

@@ -261,6 +261,16 @@ def delete_files_due(Log log, int64_t now_ms):
         log.release()
 
 
+cdef bint is_untouched(Log log) noexcept:
+    """Whether nothing happened since the log was opened (or since all of it was written down)."""
+    return (
+        log.active.mapping is None and log.recovery_point == log.log_end_offset
+        and log.last_snapshot_offset == log.log_end_offset and not log.names_dirty and not log.unsynced
+        and (log.active.offset_index is None or not log.active.offset_index.dirty)
+        and (log.active.time_index is None or not log.active.time_index.dirty)
+    )
+
+
 def close(Log log):
     """Flushes, trims, writes indexes and the producer snapshot; see log.pyi."""
     cdef Segment segment
@@ -269,7 +279,7 @@ def close(Log log):
         try:
             if log.closed:
                 return
-            if not log.failure.offline:
+            if not log.failure.offline and not is_untouched(log):
                 log.active.become_inactive()
                 log.active.active = True
                 log.unsynced += [log.active.offset_index.path, log.active.time_index.path]

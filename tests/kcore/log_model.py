@@ -314,18 +314,19 @@ class Model:
         assert self.log.log_end_offset == self.end
         self.flushed_sizes = self.sizes()
 
-    def damage(self, path: Path, safe: int) -> None:
-        """Does to the bytes behind `safe` what a power cut may do."""
+    def damage(self, path: Path, safe: int, *, may_shrink: bool) -> None:
+        """Does to the bytes behind `safe` what a power cut may do. The size of a log file was journaled
+        before its bytes were written, so that of a closed segment stays."""
         data = path.read_bytes()
         if len(data) <= safe:
             return
         at = self.random.randint(safe, len(data) - 1)
         how = self.random.choice(["keep", "cut", "noise", "zeros", "hole"])
-        if how == "cut":
+        if how == "cut" and may_shrink:
             path.write_bytes(data[:at])
         elif how == "noise":
             path.write_bytes(data[:at] + self.random.randbytes(len(data) - at))
-        elif how == "zeros":
+        elif how in ("zeros", "cut"):
             path.write_bytes(data[:at] + bytes(len(data) - at))
         elif how == "hole":
             stop = self.random.randint(at, len(data))
@@ -337,16 +338,17 @@ class Model:
         self.generation += 1
         shutil.copytree(old, self.path)
         torn = self.random.random() < 0.7
+        last = Path(self.log.segments[-1].path).name
         if torn:
             for path in sorted(self.path.iterdir()):
                 if path.suffix == ".log":
-                    self.damage(path, self.flushed_sizes.get(path.name, 0))
+                    self.damage(path, self.flushed_sizes.get(path.name, 0), may_shrink=path.name == last)
                 elif (
                     path.suffix in (".index", ".timeindex", ".txnindex", ".snapshot")
                     and int(path.stem) >= self.log.segments[-1].base_offset
                     and self.random.random() < 0.5
                 ):
-                    self.damage(path, 0)
+                    self.damage(path, 0, may_shrink=True)
         self.log.close()
         self.check_held()
         self.held.clear()
