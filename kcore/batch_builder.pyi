@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Self, TypeAlias
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from kcore.record_batch import Record
 
@@ -15,8 +15,9 @@ CONTROL_SNAPSHOT_FOOTER: int
 CONTROL_KRAFT_VERSION: int
 CONTROL_KRAFT_VOTERS: int
 
-Headers: TypeAlias = Mapping[str, Buffer | None] | Iterable[tuple[str | bytes, Buffer | None]]
+_Headers: TypeAlias = Mapping[str, Buffer | None] | Iterable[tuple[str | bytes, Buffer | None]]
 
+@disjoint_base
 class BatchBuilder:
     """Collects records and makes one batch of them.
 
@@ -51,7 +52,7 @@ class BatchBuilder:
         self,
         key: Buffer | None,
         value: Buffer | None,
-        headers: Headers = (),
+        headers: _Headers = (),
         timestamp: int = -1,
         *,
         offset: int | None = None,
@@ -66,7 +67,7 @@ class BatchBuilder:
         self,
         key: Buffer | None,
         value: Buffer | None,
-        headers: Headers = (),
+        headers: _Headers = (),
         timestamp: int = -1,
     ) -> int:
         """What size_bytes would become by appending this record."""
@@ -78,8 +79,8 @@ def build(
     records: Iterable[
         Record
         | tuple[Buffer | None, Buffer | None]
-        | tuple[Buffer | None, Buffer | None, Headers]
-        | tuple[Buffer | None, Buffer | None, Headers, int]
+        | tuple[Buffer | None, Buffer | None, _Headers]
+        | tuple[Buffer | None, Buffer | None, _Headers, int]
     ],
     **options: Any,
 ) -> bytes:

@@ -1,11 +1,12 @@
 """Types of kcore.columns."""
 
-from typing import TypedDict
+from typing import TypedDict, type_check_only
 
 import numpy
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
+@type_check_only
 class Columns(TypedDict):
     """One entry a record. A length of -1 is a null; positions are into `arena`."""
 
