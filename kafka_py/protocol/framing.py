@@ -23,6 +23,10 @@ HEADER_BYTES_MAX = 4096
 
 _FIXED = Packing(">hhi")
 
+for _version in (1, 2):
+    RequestHeader.prepare(_version)
+    ResponseHeader.prepare(_version - 1)
+
 
 class RequestFrame(NamedTuple):
     """A request's header, and where in the frame the body begins.

@@ -407,6 +407,13 @@ class Message(Struct, abstract=True):
         return cls.FLEXIBLE is not None and version >= cls.FLEXIBLE
 
     @classmethod
+    def prepare(cls, version: int) -> None:
+        """Compile a version's codecs now, which takes milliseconds, rather than at first use."""
+        if version not in cls._decoders:
+            cls._decoders[version] = _compiled(cls, version, "decoder")
+        cls._encoder(version)
+
+    @classmethod
     def decode(cls, buffer: Buffer, version: int) -> Self:
         """The message in exactly these bytes.
 
