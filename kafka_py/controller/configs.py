@@ -17,6 +17,7 @@ from kafka_py.config.resources import (
     validate_group,
 )
 from kafka_py.config.topic import TOPIC, topic_values, validate_topic
+from kafka_py.controller.names import check_topic_name
 from kafka_py.controller.result import Result, View
 from kafka_py.metadata.types import ConfigResource
 from kafka_py.protocol import records_metadata as r
@@ -134,7 +135,9 @@ def _validate_values(
     except UnusableRequest as error:
         raise ApiError(ErrorCode.INVALID_REQUEST, str(error)) from error
     except ConfigError as error:
-        raise ApiError(ErrorCode.INVALID_CONFIG, str(error)) from error
+        # Kafka's brokers refuse a setting of their own as a bad request; the rest is a bad config.
+        code = ErrorCode.INVALID_REQUEST if kind == ConfigResource.BROKER else None
+        raise ApiError(code or ErrorCode.INVALID_CONFIG, str(error)) from error
 
 
 def _check_resource(view: View, kind: int, name: str) -> None:
@@ -142,6 +145,7 @@ def _check_resource(view: View, kind: int, name: str) -> None:
     if kind == ConfigResource.TOPIC:
         if not name:
             raise ApiError(ErrorCode.INVALID_REQUEST, "Default topic resources are not allowed.")
+        check_topic_name(name)
         if name not in view.image.topics:
             raise ApiError(
                 ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist."
@@ -156,21 +160,16 @@ def _check_resource(view: View, kind: int, name: str) -> None:
         if not name:
             raise ApiError(ErrorCode.INVALID_REQUEST, "Default group resources are not allowed.")
     else:
-        raise ApiError(ErrorCode.INVALID_REQUEST, f"Unexpected resource type {_kind(kind)}.")
-
-
-def _kind(kind: int) -> str:
-    try:
-        return ConfigResource(kind).name
-    except ValueError:
-        return "UNKNOWN"
+        raise ApiError(ErrorCode.INVALID_REQUEST, f"Unknown resource type {kind}")
 
 
 def _check_node(view: View, name: str) -> None:
     try:
         node_id = int(name)
     except ValueError:
-        raise ApiError(ErrorCode.INVALID_REQUEST, f"Invalid broker name {name}") from None
+        raise ApiError(
+            ErrorCode.INVALID_REQUEST, f"Node id must be an integer, but it is: {name}"
+        ) from None
     if node_id < 0:
         raise ApiError(ErrorCode.INVALID_REQUEST, f"Invalid broker name {name}")
     known = node_id in view.image.brokers or node_id in view.settings.voters
@@ -369,8 +368,5 @@ def _replaced(view: View, resource: AlterConfigsRequest.AlterConfigsResource) ->
         for key, value in wanted.items()
         if current.get(key) != value or kind == ConfigResource.BROKER
     ]
-    keep = {_MIN_ISR} if view.elr_enabled and kind == ConfigResource.BROKER and not name else set()
-    deleted = [
-        _record(kind, name, key, None) for key in current if key not in wanted and key not in keep
-    ]
+    deleted = [_record(kind, name, key, None) for key in current if key not in wanted]
     return _checked(view, kind, name, records, deleted)

@@ -27,12 +27,10 @@ def describe_quorum(
     if request is not None and only(request) is None:
         return DescribeQuorumResponse(
             error_code=ErrorCode.NONE,
-            error_message=None,
             topics=[_unknown(topic) for topic in request.topics],
         )
     row = DescribeQuorumResponse.PartitionData(
         partition_index=0,
-        error_message=None,
         leader_id=replica.leader_id,
         leader_epoch=replica.epoch,
         high_watermark=replica.high_watermark,
@@ -50,7 +48,6 @@ def describe_quorum(
             row.observers.append(_state(node_id, observer, shift, replica, now_ms, False))
     return DescribeQuorumResponse(
         error_code=ErrorCode.NONE,
-        error_message=None,
         topics=[DescribeQuorumResponse.TopicData(topic_name=METADATA_TOPIC, partitions=[row])],
         nodes=_nodes(replica, image),
     )

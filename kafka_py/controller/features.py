@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from kafka_py.controller.result import Result, View
@@ -27,8 +26,7 @@ _DISABLED = VersionRange(0, 0)
 
 
 def update_features(view: View, request: UpdateFeaturesRequest) -> Result:
-    """All updates or none (since version 2; before, Kafka's controller works so as well)."""
-    counts = Counter(update.feature for update in request.feature_updates)
+    """All updates or none; the first error is the answer to all of them."""
     proposed = dict(view.image.features)
     for update in request.feature_updates:
         proposed[update.feature] = update.max_version_level
@@ -37,29 +35,24 @@ def update_features(view: View, request: UpdateFeaturesRequest) -> Result:
     first: ApiError | None = None
     for update in request.feature_updates:
         row = UpdateFeaturesResponse.UpdatableFeatureResult(
-            feature=update.feature, error_message=None
+            feature=update.feature, error_message=ErrorCode.NONE.message
         )
         results.append(row)
         try:
-            if counts[update.feature] > 1:
-                raise ApiError(ErrorCode.INVALID_REQUEST, "Duplicate feature.")
-            records += _update(view, update, _upgrade_type(view, update), proposed)
+            records += _update(view, update, proposed)
         except ApiError as error:
             first = first or error
-            row.error_code, row.error_message = error.code, error.message
     reply = UpdateFeaturesResponse(error_message=None)
     if first is not None:
-        reply.error_code, reply.error_message = first.code, first.message
+        reply.error_code = first.code
+        reply.error_message = (
+            "The update failed for all features since the following feature had an error: "
+            + first.message
+        )
         records = []
     elif view.api_version < 2:
         reply.results = results
     return Result([] if request.validate_only else records, reply)
-
-
-def _upgrade_type(view: View, update: Any) -> int:
-    if view.api_version == 0:
-        return _SAFE_DOWNGRADE if update.allow_downgrade else _UPGRADE
-    return int(update.upgrade_type)
 
 
 def _refused(feature: str, level: int, reason: str) -> ApiError:
@@ -69,7 +62,9 @@ def _refused(feature: str, level: int, reason: str) -> ApiError:
     )
 
 
-def _update(view: View, update: Any, upgrade_type: int, proposed: dict[str, int]) -> list[Any]:
+def _update(view: View, update: Any, proposed: dict[str, int]) -> list[Any]:
+    # Version 0 says allow_downgrade instead, which Kafka's controller does not look at.
+    upgrade_type = update.upgrade_type
     feature, level = update.feature, update.max_version_level
     if upgrade_type not in (_UPGRADE, _SAFE_DOWNGRADE, _UNSAFE_DOWNGRADE):
         raise _refused(feature, level, "The controller does not support the given upgrade type.")
@@ -142,7 +137,10 @@ def _check_metadata_version(current: int, level: int, upgrade_type: int) -> None
             "Refusing to perform the requested downgrade because it might delete metadata "
             "information."
         )
-    raise ApiError(ErrorCode.INVALID_UPDATE_VERSION, f"Invalid metadata.version {level}. {reason}")
+    raise ApiError(
+        ErrorCode.INVALID_UPDATE_VERSION,
+        f"Unsupported metadata.version downgrade from {current} to {level}. {reason}",
+    )
 
 
 def _not_supported(view: View, feature: str, level: int) -> str:

@@ -34,7 +34,8 @@ def place_replicas(
     if replication_factor > racks.total:
         raise _refused(
             f"The target replication factor of {replication_factor} cannot be reached "
-            f"because only {racks.total} broker(s) are registered."
+            f"because only {racks.total} broker(s) are registered or some brokers have all their "
+            "log directories cordoned."
         )
     return [racks.place(replication_factor) for _ in range(partitions)]
 
@@ -74,6 +75,8 @@ class _Racks:
         self.total = self.unfenced = 0
         for broker_id in sorted(image.brokers):
             broker = image.brokers[broker_id]
+            if broker.directories and set(broker.directories) <= set(broker.cordoned_directories):
+                continue  # none of its directories takes new replicas (KIP-1066)
             unfenced, fenced = self.rack_of.setdefault(broker.rack, (_Cycle(), _Cycle()))
             (fenced if broker.fenced else unfenced).brokers.append(broker_id)
             self.total += 1

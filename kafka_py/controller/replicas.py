@@ -6,7 +6,7 @@ from typing import Any
 
 from kafka_py.controller.brokers import check_broker_epoch
 from kafka_py.controller.partitions import Election, Target, change_partition
-from kafka_py.controller.result import Result, View
+from kafka_py.controller.result import Result, View, error_of
 from kafka_py.controller.topics import check_manual_assignment
 from kafka_py.metadata.types import (
     DIRECTORY_LOST,
@@ -237,7 +237,7 @@ def alter_reassignments(view: View, request: AlterPartitionReassignmentsRequest)
                 if record is not None:
                     result.records.append(record)
             except ApiError as error:
-                row.error_code, row.error_message = error.code, error.message
+                row.error_code, row.error_message = error_of(error)
     result.reply = reply
     return result
 

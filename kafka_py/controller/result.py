@@ -76,9 +76,9 @@ class View:
         return self.settings.unclean_leader_election
 
 
-def error_of(error: ApiError | None) -> tuple[ErrorCode, str | None]:
-    """(code, message) for a response; message None for success."""
-    return (ErrorCode.NONE, None) if error is None else (error.code, error.message)
+def error_of(error: ApiError) -> tuple[ErrorCode, str | None]:
+    """(code, message) for a response; no message where it would only repeat the code's own."""
+    return error.code, None if error.message == error.code.message else error.message
 
 
 def new_uuid(random: Any) -> bytes:

@@ -5,14 +5,14 @@ Texts and codes are those of Apache Kafka 4.3, which clients and their tests kno
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import Any
 
 from kafka_py.controller.configs import created_topic_configs, effective_topic_configs
+from kafka_py.controller.names import check_topic_name
 from kafka_py.controller.partitions import default_directory
 from kafka_py.controller.placement import place_replicas
-from kafka_py.controller.result import RECORDS_MAX, Result, View, new_uuid
+from kafka_py.controller.result import RECORDS_MAX, Result, View, error_of, new_uuid
 from kafka_py.metadata.types import LeaderRecovery
 from kafka_py.protocol import records_metadata as r
 from kafka_py.protocol.errors import ApiError, ErrorCode
@@ -25,31 +25,9 @@ from kafka_py.protocol.topics import (
     DeleteTopicsResponse,
 )
 
-__all__ = ["check_topic_name", "create_partitions", "create_topics", "delete_topics"]
+__all__ = ["create_partitions", "create_topics", "delete_topics"]
 
-_LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]+")
-_NAME_CHARACTERS_MAX = 249
 _METADATA_TOPIC = "__cluster_metadata"
-
-
-def check_topic_name(name: str) -> None:
-    """Raises ApiError(INVALID_TOPIC_EXCEPTION) for a name that a topic cannot have."""
-    reason = ""
-    if not name:
-        reason = "the empty string is not allowed"
-    elif name in (".", ".."):
-        reason = f"'{name}' is not allowed"
-    elif len(name) > _NAME_CHARACTERS_MAX:
-        reason = (
-            f"the length of '{name}' is longer than the max allowed length {_NAME_CHARACTERS_MAX}"
-        )
-    elif not _LEGAL_NAME.fullmatch(name):
-        reason = (
-            f"'{name}' contains one or more characters other than ASCII alphanumerics, "
-            "'.', '_' and '-'"
-        )
-    if reason:
-        raise ApiError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"Topic name is invalid: {reason}")
 
 
 def _check_collision(view: View, name: str) -> None:
@@ -352,7 +330,7 @@ def create_partitions(view: View, request: CreatePartitionsRequest) -> Result:
                 )
             result.records += records
         except ApiError as error:
-            row.error_code, row.error_message = error.code, error.message
+            row.error_code, row.error_message = error_of(error)
         reply.results.append(row)
     if request.validate_only:
         result.records = []
