@@ -145,7 +145,7 @@ def check_threads(name: str, before: int, after: int) -> None:
 
 def on_config_change(
     config: BrokerConfig,
-    configs: Mapping[tuple[int, str], Mapping[str, str]],
+    configs: Mapping[tuple[int, str], Mapping[str, str | None]],
     node_id: int,
 ) -> frozenset[str]:
     """Bring ``config`` to what a metadata image says of this broker; for every new image.
@@ -157,8 +157,14 @@ def on_config_change(
     """
     broker = 4
     return config.update_dynamic(
-        dict(configs.get((broker, ""), {})), dict(configs.get((broker, str(node_id)), {}))
+        without_nulls(configs.get((broker, "")) or {}),
+        without_nulls(configs.get((broker, str(node_id))) or {}),
     )
+
+
+def without_nulls(settings: Mapping[str, str | None]) -> dict[str, str]:
+    """The settings that have a text."""
+    return {name: text for name, text in settings.items() if text is not None}
 
 
 def usable(config: BrokerConfig, properties: Mapping[str, str]) -> dict[str, Any]:

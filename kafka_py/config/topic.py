@@ -93,7 +93,7 @@ def topic_defaults(broker: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def topic_values(
-    broker: Mapping[str, Any], overrides: Mapping[str, str], *, strict: bool = False
+    broker: Mapping[str, Any], overrides: Mapping[str, str | None], *, strict: bool = False
 ) -> dict[str, Any]:
     """The value of every topic key for a topic with these overrides (texts).
 
@@ -104,7 +104,7 @@ def topic_values(
     values = topic_defaults(broker)
     for name, text in overrides.items():
         key = TOPIC.get(name)
-        if key is None:
+        if key is None or text is None:
             continue
         try:
             values[name] = key.parse(text)
@@ -114,14 +114,14 @@ def topic_values(
     return values
 
 
-def group_values(broker: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
+def group_values(broker: Mapping[str, Any], overrides: Mapping[str, str | None]) -> dict[str, Any]:
     """The value of every group key for a group with these overrides; bad values are passed over."""
     values = GROUP.defaults()
     for name, broker_name in GROUP_SYNONYMS.items():
         values[name] = broker[broker_name]
     for name, text in overrides.items():
         key = GROUP.get(name)
-        if key is not None:
+        if key is not None and text is not None:
             try:
                 values[name] = key.parse(text)
             except ConfigError:
@@ -132,7 +132,7 @@ def group_values(broker: Mapping[str, Any], overrides: Mapping[str, str]) -> dic
 def validate_topic(
     broker: Mapping[str, Any],
     overrides: Mapping[str, str],
-    previous: Mapping[str, str] | None = None,
+    previous: Mapping[str, str | None] | None = None,
 ) -> None:
     """Raise ``ConfigError`` where a topic may not have these overrides, in Kafka's words.
 
@@ -153,12 +153,12 @@ def validate_topic(
             "Tiered Storage functionality is disabled in the broker. "
             "Topic cannot be configured with remote log storage."
         )
-    was_remote = (previous or {}).get("remote.storage.enable", "false").lower() == "true"
+    was_remote = ((previous or {}).get("remote.storage.enable") or "").lower() == "true"
     if was_remote and not values["remote.log.delete.on.disable"]:
         raise ConfigError("It is invalid to disable remote storage without deleting remote data.")
 
 
-def topic_log_config(broker: Mapping[str, Any], overrides: Mapping[str, str]) -> LogConfig:
+def topic_log_config(broker: Mapping[str, Any], overrides: Mapping[str, str | None]) -> LogConfig:
     """What the storage core is told of a topic with these overrides."""
     return log_config(topic_values(broker, overrides), broker["producer.id.expiration.ms"])
 
