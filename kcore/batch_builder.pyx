@@ -290,7 +290,10 @@ cdef class BatchBuilder:
                 raise BatchTooLarge(f"the compressed batch would have {n + HEADER_BYTES} bytes")
         batch = PyBytes_FromStringAndSize(NULL, HEADER_BYTES + n)
         p = <uint8_t*>PyBytes_AS_STRING(batch)
-        memcpy(p + HEADER_BYTES, <const uint8_t*>self.data + HEADER_BYTES if self.codec == CODEC_NONE else &payload[0], n)
+        if self.codec == CODEC_NONE:
+            memcpy(p + HEADER_BYTES, self.data + HEADER_BYTES, n)
+        else:
+            memcpy(p + HEADER_BYTES, &payload[0], n)
         self.h.batch_length = <int32_t>(HEADER_BYTES + n - LOG_OVERHEAD)
         self.h.attributes = <int16_t>(self.h.attributes & ~ATTR_CODEC) | <int16_t>self.codec
         _store_header(p, &self.h)

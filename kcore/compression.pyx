@@ -37,6 +37,7 @@ cdef enum:
     XERIAL_HEADER_BYTES = 16
     ZSTD_BLOCK_BYTES_MAX = 131072
     ZSTD_WINDOW_BYTES_MAX = 134217728
+    LIMIT_BYTES_MAX = 2147483647       # no batch's payload can be used beyond this, since lengths are int32
     # A snappy copy of 3 bytes makes 64 at most.
     SNAPPY_RATIO_MAX = 22
     # An lz4 length byte adds 255 at most.
@@ -438,6 +439,8 @@ cdef object decompress_payload(int codec, object payload, int64_t bytes_max):
         return payload
     if bytes_max < 0:
         raise _too_large(bytes_max)
+    # "No limit" is often the largest number there is, to which nothing can be added.
+    bytes_max = min(bytes_max, <int64_t>LIMIT_BYTES_MAX)
     if codec == CODEC_GZIP:
         return _gunzip(payload, bytes_max)
     if codec == CODEC_SNAPPY:

@@ -30,7 +30,8 @@ cdef struct RecordHead:        # one record up to its headers; the pointers are 
     int32_t value_length       # -1: null
     int32_t headers_count
 
-cdef inline const uint8_t* record_head(const uint8_t* p, const uint8_t* end, RecordHead* out, int* status) noexcept nogil:
+cdef inline const uint8_t* record_head(const uint8_t* p, const uint8_t* end, RecordHead* out,
+                                       int* status) noexcept nogil:
     """Read one record up to its headers; returns where they begin, or NULL with the status set."""
     cdef int32_t length
     status[0] = STATUS_BAD_VARINT

@@ -69,6 +69,14 @@ def test_unknown_codecs_are_refused() -> None:
             compress(codec, b"x")
 
 
+@pytest.mark.parametrize("codec", list(Codec))
+def test_no_limit_is_the_largest_number(codec: Codec) -> None:
+    packed = compress(codec, TEXT[:300])
+    assert bytes(decompress(codec, packed, bytes_max=2**63 - 1)) == TEXT[:300]
+    with pytest.raises(DecompressedTooLarge):
+        decompress(codec, packed, bytes_max=-1)
+
+
 @pytest.mark.parametrize("codec", COMPRESSING)
 def test_every_truncation_is_refused(codec: Codec) -> None:
     packed = bytes(compress(codec, TEXT[:300]))
