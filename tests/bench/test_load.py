@@ -1,4 +1,4 @@
-"""The benches' cases in their small form, so that they do not rot: a second each, against our node."""
+"""The benches' cases in their small form, so that they do not rot: each against our node."""
 
 import dataclasses
 from collections.abc import Iterator
