@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kafka_py.protocol.registry import API
+from kafka_py.protocol.registry import API, ApiKey
 from kafka_py.server.dispatch import BROKER, CONTROLLER, advertised, load_handlers
 
 
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     load_handlers()
     role = CONTROLLER if arguments.controller else BROKER
     rows = [
-        (key, API[key].name, f"{lowest}-{highest}") for key, lowest, highest in advertised(role)
+        (key, API[ApiKey(key)].name, f"{lowest}-{highest}") for key, lowest, highest in advertised(role)
     ]
     width = max((len(name) for _, name, _ in rows), default=0)
     for key, name, versions in rows:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka_py.config.definition import ConfigError, UpdateMode, display
+from kafka_py.config.unsupported import refuse_not_live
 
 if TYPE_CHECKING:
     from kafka_py.config.broker import BrokerConfig
@@ -112,6 +113,7 @@ def validate(config: BrokerConfig, properties: Mapping[str, str], *, per_broker:
     else:
         changed = config.with_dynamic(properties, config.dynamic_broker)
     changed.check()
+    refuse_not_live(config, changed)
     for name in THREAD_KEYS:
         check_threads(name, config[name], changed[name])
 

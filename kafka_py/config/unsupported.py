@@ -40,6 +40,7 @@ REFUSED: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
 #: key -> (the values that are fine, what happens instead)
 WARNED: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
     "delegation.token.secret.key": ((None,), "there are no delegation tokens yet"),
+    "log.cleanup.policy": ((("delete",), ()), "logs are not compacted yet, they only grow"),
     "replica.selector.class": ((None,), "consumers read from leaders"),
     "metric.reporters": (((JMX_REPORTER,), ()), "Java classes cannot be loaded"),
     "kafka.metrics.reporters": (((),), "Java classes cannot be loaded"),
@@ -48,6 +49,9 @@ WARNED: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
     "unstable.api.versions.enable": ((False,), "no unstable API versions exist here"),
     "unstable.feature.versions.enable": ((False,), "no unstable feature levels exist here"),
 }
+
+#: Keys that Kafka changes while it runs and this broker does not; a change is refused.
+NOT_LIVE: Final = ("listeners", "listener.security.protocol.map", "metric.reporters")
 
 NO_EFFECT: Final = frozenset(
     {
@@ -77,6 +81,17 @@ def refuse_unsupported(values: Mapping[str, Any]) -> None:
     for name, (fine, why) in REFUSED.items():
         if values[name] not in fine:
             raise ConfigError(f"{name}={display(values[name])} is not supported by kafka_py: {why}")
+
+
+def refuse_not_live(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Raise ``ConfigError`` for the first change that a running node cannot make."""
+    refuse_unsupported(after)
+    for name in NOT_LIVE:
+        if before[name] != after[name]:
+            raise ConfigError(
+                f"{name} cannot be changed while kafka_py runs: set it in the file of the node "
+                "and start it again"
+            )
 
 
 def unsupported_warnings(values: Mapping[str, Any]) -> list[str]:

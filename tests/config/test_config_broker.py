@@ -247,6 +247,8 @@ def test_what_cannot_be_changed_while_running_has_no_effect():
         ({"log.retention.ms": "0"}, False, "must be unlimited"),
         ({"num.io.threads": "100"}, False, "not be greater than double the current value 8"),
         ({"num.io.threads": "3"}, False, "at least half the current value 8"),
+        ({"listeners": "PLAINTEXT://:1"}, True, "listeners cannot be changed while kafka_py runs"),
+        ({"config.providers": "file"}, False, "not supported by kafka_py"),
     ],
 )
 def test_bad_dynamic_settings_are_refused(properties, per_broker, reason):
