@@ -55,7 +55,7 @@ cdef class OutBuffer:
             bigger = <uint8_t*>malloc(wanted)
         if bigger == NULL:
             raise MemoryError()
-        if self.exports:
+        if self.exports and old != NULL:
             memcpy(bigger, old, self.length)
             self.park()
         self.data = bigger
