@@ -10,8 +10,7 @@ The names below are loaded when they are first used, so that `import kcore` cost
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import os.path
 
 from kcore.errors import (
     BadCrc,
@@ -33,7 +32,11 @@ from kcore.errors import (
     UnsupportedMagic,
 )
 
+# As typing's constant: type checkers take it for true, and importing typing costs milliseconds.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from kcore.batch_builder import (
         BatchBuilder,
         build,
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
     )
     from kcore.columns import decode_columns
     from kcore.compression import Codec, compress, decompress
+    from kcore.log import Log
+    from kcore.log_config import LogConfig
     from kcore.record_batch import Record, RecordBatch, batches, validate
 
 __version__ = "0.1.0"
@@ -64,6 +69,8 @@ _HOMES = {
     "Codec": "kcore.compression",
     "compress": "kcore.compression",
     "decompress": "kcore.compression",
+    "Log": "kcore.log",
+    "LogConfig": "kcore.log_config",
     "Record": "kcore.record_batch",
     "RecordBatch": "kcore.record_batch",
     "batches": "kcore.record_batch",
@@ -84,6 +91,8 @@ __all__ = [
     "InvalidRecord",
     "InvalidTimestamp",
     "KcoreError",
+    "Log",
+    "LogConfig",
     "LogFailed",
     "OffsetOutOfRange",
     "OutOfOrderSequence",
@@ -110,7 +119,7 @@ __all__ = [
 
 def get_include() -> str:
     """The directory that holds kcore's C headers and .pxd files, for a compiler's include path."""
-    return str(Path(__file__).parent)
+    return os.path.dirname(os.path.abspath(__file__))
 
 
 def __getattr__(name: str) -> Any:
