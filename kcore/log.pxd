@@ -4,6 +4,7 @@ from cpython.pythread cimport PyThread_type_lock
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 
 from kcore.leader_epoch cimport LeaderEpochCache
+from kcore.log_dir cimport LogDirFailure
 from kcore.producer_state cimport ProducerStateTable
 from kcore.record_batch cimport BatchHeader, ValidateRules
 from kcore.segment cimport LogSlice, Segment
@@ -22,13 +23,6 @@ cdef struct AppendedStruct:
     int64_t max_timestamp_ms
     int32_t leader_epoch
     bint duplicate                      # answered from the producer state; nothing was written
-
-
-cdef class LogDirFailure:
-    cdef bint offline                   # for good: one failed sync is enough (T7)
-    cdef readonly str path
-    cdef readonly object cause
-    cdef list listeners
 
 
 cdef class Log:

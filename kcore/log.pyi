@@ -1,11 +1,11 @@
 """The log of one partition: append, read, roll, flush, truncate, retain, recover."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from kcore.index import AbortedTransaction as AbortedTransaction
 from kcore.leader_epoch import LeaderEpochCache
 from kcore.log_config import LogConfig
+from kcore.log_dir import LogDirFailure as LogDirFailure
 from kcore.log_values import Appended as Appended
 from kcore.log_values import Cut as Cut
 from kcore.log_values import DeletedSegment as DeletedSegment
@@ -21,20 +21,6 @@ COORDINATOR: Literal[2]
 RAFT: Literal[3]
 
 Buffer = bytes | bytearray | memoryview
-
-class LogDirFailure:
-    """Shared by all logs of one log directory: the first disk error puts all of it offline for good."""
-
-    def __init__(self, path: str = "") -> None: ...
-    path: str
-    @property
-    def failed(self) -> bool: ...
-    @property
-    def cause(self) -> BaseException | None: ...
-    def fail(self, cause: BaseException) -> None:
-        """Marks the directory offline (once) and calls the listeners."""
-    def subscribe(self, listener: Callable[[LogDirFailure], None]) -> None:
-        """listener(self) runs in the thread that met the error, at once when already failed."""
 
 class Log:
     """One partition's directory. Caveats first:

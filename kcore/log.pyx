@@ -39,14 +39,12 @@ from cpython.pythread cimport (
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from kcore.leader_epoch cimport LeaderEpochCache
-from kcore.mapped_file cimport Mapping
 from kcore.producer_state cimport CHECK_DUPLICATE, DuplicateBatch, ProducerStateTable
 from kcore.record_batch cimport (
-    ATTR_CODEC, ATTR_CONTROL, BatchHeader, LOG_OVERHEAD, STATUS_OK, ValidateResult, ValidateRules,
+    ATTR_CONTROL, BatchHeader, STATUS_OK, ValidateResult, ValidateRules,
     batch_bytes, batch_check_crc, batch_header, batch_load, batch_validate, raise_status,
 )
 from kcore.segment cimport LogSlice, Segment, new_segment
-from kcore.syscalls cimport raise_errno
 
 import errno
 import os
@@ -60,41 +58,14 @@ from kcore.log_values import (
     Appended, Cut, DeletedSegment, EPOCH_CHECKPOINT, OffsetAndTimestamp, RecoveryReport, SegmentInfo,
 )
 
-globals().update(REPLICA=0, CLIENT=1, COORDINATOR=2, RAFT=3)
+# The names that pxd files declare, for Python as well.
+globals().update(REPLICA=0, CLIENT=1, COORDINATOR=2, RAFT=3, LogDirFailure=LogDirFailure)
 
 CODECS = {"producer": -1, "uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
 # The process ran out of something; the disk did not fail.
 TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 cdef int64_t INT64_MAX = 0x7FFFFFFFFFFFFFFF
-
-
-cdef class LogDirFailure:
-    """Shared by all logs of one log directory: the first disk error puts all of it offline for good."""
-
-    def __cinit__(self, str path=""):
-        self.path = path
-        self.listeners = []
-
-    @property
-    def failed(self):
-        """Whether the directory is offline."""
-        return bool(self.offline)
-
-    def fail(self, cause):
-        """Marks the directory offline (once) and calls the listeners."""
-        if self.offline:
-            return
-        self.offline = True
-        self.cause = cause
-        for listener in self.listeners:
-            listener(self)
-
-    def subscribe(self, listener):
-        """listener(self) runs in the thread that met the error, at once when already failed."""
-        self.listeners.append(listener)
-        if self.offline:
-            listener(self)
 
 
 cdef class Log:
@@ -127,8 +98,6 @@ cdef class Log:
         truncate_corrupt=False,
     ):
         """Opens or creates the log; see log.pyi."""
-        from kcore import recovery
-
         path = os.fspath(path)
         made = Log(path, config, LogDirFailure(path) if failure is None else failure, topic_id)
         recovery.open_log(made, now_ms, clean, recovery_point, log_start_offset, truncate_corrupt)
@@ -513,41 +482,13 @@ cdef class Log:
 
     def is_cold(self, int64_t offset, Py_ssize_t bytes_max):
         """Whether read() there may have to wait for the disk: then use read_cold in a worker thread."""
-        cdef Segment segment
-        cdef Py_ssize_t start
-        if self.closed or offset >= self.log_end_offset:
-            return False
-        segment = self.segment_list[self.floor_segment(offset)]
-        if segment.mapping is None or segment.offset_index is None:
-            return True
-        start = segment.hint_position if segment.hint_offset == offset else segment.offset_index.position_for(offset)
-        if segment.active and start >= segment.hot_from and start + 8388608 >= segment.end:
-            return False
-        return segment.mapping.is_resident(start, min(bytes_max, segment.end - start)) != 1
+        return durability.is_cold(self, offset, bytes_max)
 
     def read_cold(self, int64_t offset, Py_ssize_t bytes_max, *, end_offset=None, bint at_least_one=True):
         """read() for a worker thread: the pages are faulted in without the GIL first."""
-        cdef Segment segment
-        cdef Py_ssize_t start, size
-        cdef Mapping mapping
-        cdef LogSlice found
-        try:
-            if not self.closed and self.log_start_offset <= offset < self.log_end_offset:
-                segment = self.segment_list[self.floor_segment(offset)]
-                segment.open_read()
-                segment.load_indexes()
-                mapping = segment.mapping
-                start = segment.offset_index.position_for(offset)
-                size = min(bytes_max + 65536, segment.end - start)
-                with nogil:
-                    mapping.warm(start, size)
-            found = self.read_slice(
-                offset, bytes_max, INT64_MAX if end_offset is None else end_offset, at_least_one
-            )
-            found.warm()
-        except OSError as error:
-            self.fail(error)
-        return found
+        return durability.read_cold(
+            self, offset, bytes_max, INT64_MAX if end_offset is None else end_offset, at_least_one
+        )
 
     def warm(self, LogSlice slice not None):
         """Faults the slice's pages in without the GIL, for a worker thread."""
@@ -558,59 +499,7 @@ cdef class Log:
 
     def flush(self, up_to=None, *, int64_t now_ms=-1):
         """Makes what was appended before the call durable; see log.pyi."""
-        with self.flush_lock:
-            self.check_open()
-            if up_to is not None and up_to <= self.recovery_point:
-                return self.recovery_point
-            target, generation = self.log_end_offset, self.truncations
-            try:
-                self.sync_all()
-            except OSError as error:
-                self.fail(error)
-            if self.failure.offline:
-                self.check_open()
-            # A truncation during the sync has lowered the recovery point itself.
-            if generation == self.truncations and target > self.recovery_point:
-                self.recovery_point = target
-            if now_ms >= 0:
-                self.last_flush_ms = now_ms
-            return self.recovery_point
-
-    def sync_all(self):
-        """Names, small files, then the data of every segment with unsynced bytes. Raises OSError."""
-        cdef Segment segment
-        cdef Mapping mapping
-        cdef Py_ssize_t end
-        cdef int result
-        cdef int64_t generation = self.truncations
-        names, files = self.names_dirty, self.unsynced
-        self.names_dirty, self.unsynced = False, []
-        work = []
-        for segment in self.segment_list:
-            if segment.synced_end < segment.end:
-                work.append((segment, segment.mapping, segment.end))
-        for path in dict.fromkeys(files):
-            try:
-                syscalls.fsync_file(path)
-            except FileNotFoundError:
-                continue  # retention or truncation was faster
-        for segment, mapping, end in work:
-            if mapping is None or not mapping.writable:
-                try:
-                    syscalls.fsync_file(segment.path + ".log")
-                except FileNotFoundError:
-                    continue
-            else:
-                with nogil:
-                    result = mapping.sync()
-                if result < 0:
-                    raise_errno(mapping.path)
-            if mapping is not None:
-                mapping.synced = max(mapping.synced, end)
-            if generation == self.truncations:
-                segment.synced_end = max(segment.synced_end, end)
-        if names:
-            syscalls.fsync_dir(self.path)
+        return durability.flush(self, up_to, now_ms)
 
     @property
     def flushed_offset(self):
@@ -659,62 +548,42 @@ cdef class Log:
 
     def offset_for_timestamp(self, int64_t timestamp_ms):
         """First record at or after that time; see log.pyi."""
-        from kcore import search
-
         return search.offset_for_timestamp(self, timestamp_ms)
 
     def max_timestamp(self):
         """The record with the largest timestamp; see log.pyi."""
-        from kcore import search
-
         return search.max_timestamp(self)
 
     def aborted_transactions(self, int64_t first_offset, int64_t last_offset):
         """Transactions that a read of [first_offset, last_offset) must know; see log.pyi."""
-        from kcore import search
-
         return search.aborted_transactions(self, first_offset, last_offset)
 
     def truncate_to(self, int64_t offset):
         """Drops everything at or above offset; see log.pyi."""
-        from kcore import truncation
-
         return truncation.truncate_to(self, offset)
 
     def truncate_fully_and_start_at(self, int64_t offset, log_start_offset=None):
         """Drops everything and goes on at offset."""
-        from kcore import truncation
-
         truncation.truncate_fully(self, offset, offset if log_start_offset is None else log_start_offset)
 
     def advance_log_start(self, int64_t offset):
         """DeleteRecords; see log.pyi."""
-        from kcore import truncation
-
         return truncation.advance_log_start(self, offset)
 
     def delete_old_segments(self, int64_t now_ms, int64_t high_watermark):
         """Retention by start offset, size and time; see log.pyi."""
-        from kcore import truncation
-
         return truncation.delete_old_segments(self, now_ms, high_watermark)
 
     def delete_files_due(self, int64_t now_ms):
         """Removes ".deleted" files whose delay is over; see log.pyi."""
-        from kcore import truncation
-
         return truncation.delete_files_due(self, now_ms)
 
     def close(self):
         """Flushes, trims, writes indexes and the producer snapshot. Raises LogFailed; twice is fine."""
-        from kcore import truncation
-
         truncation.close(self)
 
     def delete(self):
         """Removes every file and the directory; slices that are out stay readable."""
-        from kcore import truncation
-
         truncation.delete(self)
 
 
@@ -722,3 +591,7 @@ cdef int64_t jitter_for(str path, object config):
     """Up to segment_jitter_ms, the same for the same segment: spreads rolls without a source of chance."""
     limit = min(config.segment_jitter_ms, config.segment_ms)
     return zlib.crc32(os.fsencode(path)) % limit if limit > 0 else 0
+
+
+# Parts of a log that work on it from outside; they cimport this module, so they are loaded last.
+from kcore import durability, recovery, search, truncation  # noqa: E402

@@ -40,7 +40,7 @@ from kcore.syscalls cimport raise_errno
 import os
 import re
 
-from kcore import syscalls
+from kcore import durability, syscalls
 from kcore.checkpoints import PartitionMetadata
 from kcore.errors import CorruptFile, CorruptLog
 from kcore.index import AbortedTransaction
@@ -206,7 +206,7 @@ cdef int find_end(Log log, Segment last, Opening opening) except -1:
     except CorruptLog:
         return recover_segment(log, last, opening)
     start = last.offset_index.position_for(0x7FFFFFFFFFFFFFFF)
-    last.open_read()
+    last.ready()
     scan(last.mapping.data, start, last.end, last.base_offset, last.base_offset, False, &result)
     if result.status != STATUS_OK:
         return recover_segment(log, last, opening)
@@ -331,6 +331,7 @@ cdef int load_epochs(Log log, Opening opening) except -1:
 cdef int collect_epochs(Log log, int64_t from_offset) except -1:
     """Adds the epochs of all batches in segments that end above from_offset; returns whether any was new."""
     cdef Segment segment
+    cdef Mapping mapping
     cdef BatchHeader h
     cdef Py_ssize_t position
     cdef int changed = 0
@@ -338,9 +339,10 @@ cdef int collect_epochs(Log log, int64_t from_offset) except -1:
         if segment.next_offset <= from_offset or segment.end == 0:
             continue
         segment.open_read()
+        mapping = segment.mapping
         position = 0
         while position < segment.end:
-            if batch_header(segment.mapping.data + position, segment.end - position, &h) != STATUS_OK:
+            if batch_header(mapping.data + position, segment.end - position, &h) != STATUS_OK:
                 break
             if h.leader_epoch > log.leader_epochs.latest_epoch():
                 changed |= log.leader_epochs.assign_entry(h.leader_epoch, h.base_offset)
@@ -385,6 +387,7 @@ cdef int replay(Log log, int64_t start, int64_t rebuild_from) except -1:
     """Feeds the batches from start on to the producer state; the transaction indexes of segments from
     rebuild_from on are made anew on the way."""
     cdef Segment segment
+    cdef Mapping mapping
     cdef BatchHeader h
     cdef Py_ssize_t position
     for segment in log.segment_list:
@@ -392,13 +395,14 @@ cdef int replay(Log log, int64_t start, int64_t rebuild_from) except -1:
             segment.transaction_index.reset()
         if segment.next_offset <= start or segment.end == 0:
             continue
-        segment.open_read()
         position = segment.position_of(start)
+        segment.open_read()
+        mapping = segment.mapping
         while position < segment.end:
-            if batch_header(segment.mapping.data + position, segment.end - position, &h) != STATUS_OK:
+            if batch_header(mapping.data + position, segment.end - position, &h) != STATUS_OK:
                 segment.raise_damaged(position)
             if h.producer_id >= 0:
-                log.producers.update(&h, segment.mapping.data + position, batch_bytes(&h))
+                log.producers.update(&h, mapping.data + position, batch_bytes(&h))
                 if log.producers.completed_count > 0:
                     for done in log.producers.take_completed():
                         if done.aborted and segment.base_offset >= rebuild_from:
@@ -518,7 +522,7 @@ cdef int load(Log log, Opening opening, int64_t log_start_offset) except -1:
         log.save_epochs()
     if opening.first_recovered >= 0:
         recover_producers(log, opening)
-        log.sync_all()
+        durability.sync_all(log)
     else:
         load_producers(log, opening.now_ms, True)
     remove_stray_snapshots(log, opening)

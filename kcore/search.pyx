@@ -47,8 +47,7 @@ def offset_for_timestamp(Log log, int64_t target):
         for segment in log.segment_list:
             if segment.next_offset <= start or largest_timestamp(segment) < target:
                 continue
-            segment.open_read()
-            segment.load_indexes()
+            segment.ready()
             position = segment.offset_index.position_for(max(segment.time_index.offset_for(target), start))
             while position < segment.end:
                 if batch_header(segment.mapping.data + position, segment.end - position, &h) != 0:
@@ -69,6 +68,7 @@ def max_timestamp(Log log):
     cdef Segment segment, best = None
     cdef Py_ssize_t position
     cdef BatchHeader h
+    h.attributes = 0
     try:
         for segment in log.segment_list:
             if segment.end > 0 and (best is None or largest_timestamp(segment) > best.max_timestamp):
@@ -76,7 +76,6 @@ def max_timestamp(Log log):
                 best = segment
         if best is None or best.max_timestamp < 0:
             return None
-        best.open_read()
         position = best.position_of(best.max_timestamp_offset)
         if position >= best.end:
             return None

@@ -61,6 +61,8 @@ cdef class Segment:
     cdef int open_write(self, Py_ssize_t more) except -1
     cdef int open_read(self) except -1
     cdef int load_indexes(self) except -1
+    # Map and indexes both; nothing may let the GIL go before they are used or kept in a local variable.
+    cdef int ready(self) except -1
     cdef int rebuild_indexes(self) except -1
     # Position of the batch that holds the offset or follows it; end when there is none.
     cdef Py_ssize_t position_of(self, int64_t offset) except -1

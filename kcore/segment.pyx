@@ -238,6 +238,13 @@ cdef class Segment:
         self.mapping = mapping
         return enter_pool(self)
 
+    cdef int ready(self) except -1:
+        """Map and indexes; another thread's need for maps may take either away whenever the GIL is let go."""
+        while self.mapping is None or self.offset_index is None:
+            self.load_indexes()
+            self.open_read()
+        return 0
+
     cdef int load_indexes(self) except -1:
         """Reads both indexes, or builds them anew when a file is missing or lies (T12)."""
         if self.offset_index is not None:
@@ -259,10 +266,12 @@ cdef class Segment:
         cdef OffsetIndex offset_index = OffsetIndex(self.path + ".index", self.base_offset, self.index_bytes)
         cdef TimeIndex time_index = TimeIndex(self.path + ".timeindex", self.base_offset, self.index_bytes)
         cdef const uint8_t* data
+        cdef Mapping mapping
         cdef Py_ssize_t position = 0, indexed = 0, size = 0
         cdef int64_t timestamp, max_timestamp = -1, max_offset = -1, last_offset
         self.open_read()
-        data = self.mapping.data
+        mapping = self.mapping
+        data = mapping.data
         while position < self.end:
             if not sound(data, position, self.end, &size):
                 self.raise_damaged(position)
@@ -296,10 +305,8 @@ cdef class Segment:
         cdef Py_ssize_t start, position
         if offset >= self.next_offset:
             return self.end
-        if self.mapping is None:
-            self.open_read()
-        if self.offset_index is None:
-            self.load_indexes()
+        if self.mapping is None or self.offset_index is None:
+            self.ready()
         start = self.offset_index.position_for(offset)
         if self.hint_offset <= offset and start < self.hint_position <= self.end:
             start = self.hint_position
@@ -392,18 +399,18 @@ cdef class Segment:
     cdef int load_timestamps(self) except -1:
         """First and largest timestamp, from the first batch, the time index and what follows its last entry."""
         cdef const uint8_t* data
+        cdef Mapping mapping
         cdef Py_ssize_t position, size = 0
         cdef int64_t timestamp
         if self.end == 0:
             self.first_timestamp = -1
             self.first_timestamp_known = self.max_timestamp_known = True
             return 0
-        if self.mapping is None:
-            self.open_read()
-        data = self.mapping.data
+        self.ready()
+        mapping = self.mapping
+        data = mapping.data
         self.first_timestamp = <int64_t>load_be64(data + AT_MAX_TIMESTAMP)
         self.first_timestamp_known = True
-        self.load_indexes()
         if self.max_timestamp_known:
             return 0
         if not self.active and self.time_index.count() > 0:
@@ -454,12 +461,12 @@ cdef class Segment:
         The shorter end is published first. While slices are out, the file is copied up to the cut
         and the copy takes its name: the old bytes live on without a name until the last slice goes.
         """
-        cdef Py_ssize_t position = self.position_of(offset), at
+        cdef Py_ssize_t position, at
         cdef int64_t next_offset = self.base_offset, ignored
         cdef int result
         # The end is where the last batch ends, even if a gap follows: a restart will find the same.
-        self.open_read()
-        self.load_indexes()
+        position = self.position_of(offset)
+        self.ready()
         if position > 0:
             at = self.offset_index.entry_at_position(position - 1, &ignored)
             while at < position:

@@ -26,7 +26,7 @@ from kcore.syscalls cimport raise_errno
 
 import os
 
-from kcore import recovery, syscalls
+from kcore import durability, recovery, syscalls
 from kcore.errors import OffsetOutOfRange
 from kcore.log_values import DeletedSegment
 
@@ -285,7 +285,7 @@ def close(Log log):
                 log.unsynced += [log.active.offset_index.path, log.active.time_index.path]
                 log.names_dirty = True
                 log.snapshot_at(log.log_end_offset)
-                log.sync_all()
+                durability.sync_all(log)
                 log.recovery_point = log.log_end_offset
         except OSError as error:
             log.fail(error)

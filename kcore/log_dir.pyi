@@ -1,0 +1,17 @@
+"""A log directory as a unit of failure."""
+
+from collections.abc import Callable
+
+class LogDirFailure:
+    """Shared by all logs of one log directory: the first disk error puts all of it offline for good."""
+
+    def __init__(self, path: str = "") -> None: ...
+    path: str
+    @property
+    def failed(self) -> bool: ...
+    @property
+    def cause(self) -> BaseException | None: ...
+    def fail(self, cause: BaseException) -> None:
+        """Marks the directory offline (once) and calls the listeners."""
+    def subscribe(self, listener: Callable[[LogDirFailure], None]) -> None:
+        """listener(self) runs in the thread that met the error, at once when already failed."""
