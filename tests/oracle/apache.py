@@ -151,6 +151,7 @@ class ToolRunner:
 
     def _start(self) -> subprocess.Popen[str]:
         if self._process is None or self._process.poll() is not None:
+            self.close()
             self._process = subprocess.Popen(
                 [
                     *("java", *QUICK_JVM, "-cp", class_path()),

@@ -91,7 +91,7 @@ def batch(
     return _batch(tuple(rows), first_timestamp, codec, producer_id, epoch, sequence)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _batch(
     rows: tuple[tuple[bytes | None, bytes | None], ...],
     first_timestamp: int,

@@ -128,7 +128,10 @@ def _logs(data: Path, suffix: str) -> list[Path]:
 def dump(*args: object) -> str:
     """DumpLogSegments without a complaint: what it printed."""
     ran = apache.tools.run("dump-log", *args)
-    text = ran.out + ran.err
+    # It complains about every segment that does not begin at offset 0, Apache's own too.
+    text = re.sub(
+        r"Non-consecutive offsets in \S+\n(  -1 is followed by \d+\n)+", "", ran.out + ran.err
+    )
     assert ran.exit == 0, text[-3000:]
     for complaint in (
         "Found",
@@ -151,7 +154,7 @@ def test_dump_log_segments_of_ours(written: Written) -> None:
     data = written.data[1]
     files = _logs(data, ".log")
     assert len(files) >= 11
-    text = dump("--deep-iteration", "--print-data-log", "--files", ",".join(map(str, files)))
+    text = dump("--deep-iteration", "--files", ",".join(map(str, files)))
     records = len(re.findall(r"^\| offset: \d+ ", text, re.MULTILINE))
     assert records == sum(int.from_bytes(s.data[57:61], "big") for s in written.sent[1])
     for codec in ("NONE", "GZIP", "SNAPPY", "LZ4", "ZSTD"):
