@@ -28,6 +28,8 @@ from kafka_py.protocol.configs import (
 )
 from kafka_py.protocol.errors import ApiError, ErrorCode
 from kafka_py.protocol.registry import ApiKey
+from kafka_py.server.dispatch import BROKER as ON_BROKER
+from kafka_py.server.dispatch import CONTROLLER as ON_CONTROLLER
 from kafka_py.server.dispatch import RequestContext, handles
 from kafka_py.server.handlers import broker_loggers
 from kafka_py.server.handlers.broker_loggers import APPEND, DELETE, SET, SUBTRACT
@@ -35,6 +37,7 @@ from kafka_py.server.handlers.broker_loggers import APPEND, DELETE, SET, SUBTRAC
 if TYPE_CHECKING:
     from kafka_py.server.node import Node
 
+EVERYWHERE = (ON_BROKER, ON_CONTROLLER)
 TOPIC, BROKER_TYPE, BROKER_LOGGER, CLIENT_METRICS, GROUP = 2, 4, 8, 16, 32
 
 #: (error code, message) of one resource.
@@ -234,7 +237,7 @@ async def persist(
     return response
 
 
-@handles(ApiKey.INCREMENTAL_ALTER_CONFIGS)
+@handles(ApiKey.INCREMENTAL_ALTER_CONFIGS, on=EVERYWHERE)
 async def incremental_alter_configs(
     node: Node, context: RequestContext, request: IncrementalAlterConfigsRequest
 ) -> IncrementalAlterConfigsResponse:
@@ -248,7 +251,7 @@ async def incremental_alter_configs(
     return response
 
 
-@handles(ApiKey.ALTER_CONFIGS)
+@handles(ApiKey.ALTER_CONFIGS, on=EVERYWHERE)
 async def alter_configs(
     node: Node, context: RequestContext, request: AlterConfigsRequest
 ) -> AlterConfigsResponse:

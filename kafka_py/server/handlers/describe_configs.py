@@ -23,6 +23,7 @@ from kafka_py.protocol.configs import DescribeConfigsRequest, DescribeConfigsRes
 from kafka_py.protocol.errors import ApiError, ErrorCode
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.server.dispatch import BROKER as ON_BROKER
+from kafka_py.server.dispatch import CONTROLLER as ON_CONTROLLER
 from kafka_py.server.dispatch import RequestContext, handles
 from kafka_py.server.handlers import broker_loggers
 
@@ -274,7 +275,7 @@ def settings(
     return sorted(shown | set(given))
 
 
-@handles(ApiKey.DESCRIBE_CONFIGS, on=(ON_BROKER,))
+@handles(ApiKey.DESCRIBE_CONFIGS, on=(ON_BROKER, ON_CONTROLLER))
 def describe_configs(
     node: Node, context: RequestContext, request: DescribeConfigsRequest
 ) -> DescribeConfigsResponse:
