@@ -244,6 +244,8 @@ def heartbeat(view: View, request: BrokerHeartbeatRequest) -> Result:
         metadata_offset=request.current_metadata_offset,
         now_ms=view.now_ms,
     )
+    if following is _Control.SHUTDOWN_NOW:
+        view.heartbeats.presume_gone(broker.id)
     if following is _Control.CONTROLLED_SHUTDOWN:
         view.heartbeats.begin_controlled_shutdown(broker.id, view.next_offset)
     if view.image.metadata_version >= 17:

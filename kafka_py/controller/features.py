@@ -93,10 +93,8 @@ def _update(view: View, update: Any, proposed: dict[str, int]) -> list[Any]:
                 f"{feature} could not be set to {level} because it depends on {other} "
                 f"level {least}",
             )
-    if level == current:
-        return []
     records: list[Any] = [r.FeatureLevelRecord(name=feature, feature_level=level)]
-    if feature == ELR_VERSION:
+    if feature == ELR_VERSION and level != current:
         records += _elr_records(view, level)
     return records
 

@@ -57,6 +57,10 @@ class Heartbeats:
             return False
         return now_ms < broker.last_contact_ms + self.session_timeout_ms
 
+    def presume_gone(self, broker_id: int) -> None:
+        """The broker was told that it may stop: its next incarnation need not wait."""
+        self._brokers[broker_id].presumed_gone = True
+
     def begin_controlled_shutdown(self, broker_id: int, offset: int) -> None:
         """The broker may stop once all active ones have seen `offset`."""
         broker = self._brokers[broker_id]

@@ -21,7 +21,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kafka_py.controller.batches import Batch
 from kafka_py.controller.raft_types import (
@@ -35,8 +35,11 @@ from kafka_py.controller.snapshots import snapshot_id_of, snapshot_name
 from kafka_py.protocol.types import uuid_from_text, uuid_to_text
 from kcore import syscalls
 from kcore.errors import CorruptFile
-from kcore.log import REPLICA, Log, LogDirFailure
+from kcore.log import REPLICA, Log
 from kcore.log_config import NO_LIMIT, LogConfig
+
+if TYPE_CHECKING:
+    from kcore.log import LogDirFailure
 
 __all__ = [
     "METADATA_DIRECTORY",

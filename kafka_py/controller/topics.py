@@ -253,8 +253,8 @@ def delete_topics(view: View, request: DeleteTopicsRequest) -> Result:
     reply = DeleteTopicsResponse()
     states = list(request.topics)
     states += [DeleteTopicsRequest.DeleteTopicState(name=name) for name in request.topic_names]
-    names = Counter(state.name for state in states if state.name is not None)
-    ids = Counter(state.topic_id for state in states if any(state.topic_id))
+    names = Counter(one.name for one in states if one.name is not None and not any(one.topic_id))
+    ids = Counter(one.topic_id for one in states if one.name is None)
     done: set[Any] = set()
     for state in states:
         key = state.topic_id if state.name is None else state.name
