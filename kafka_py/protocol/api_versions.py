@@ -39,7 +39,7 @@ class ApiVersionsResponse(Response, key=18, versions=(0, 5), flexible=3):
     error_code: int16 = 0
     api_keys: list[ApiVersion] = []
     throttle_time_ms: int32 = field("1+", ignorable=True)
-    supported_features: list[SupportedFeatureKey] = field("3+", tag=0, ignorable=True)  # KIP-511
-    finalized_features_epoch: int64 = field("3+", -1, tag=1, ignorable=True)  # KIP-511
-    finalized_features: list[FinalizedFeatureKey] = field("3+", tag=2, ignorable=True)  # KIP-511
-    zk_migration_ready: bool = field("3+", tag=3, ignorable=True)  # KIP-511
+    supported_features: list[SupportedFeatureKey] = field("3+", tag=0, ignorable=True)  # KIP-584
+    finalized_features_epoch: int64 = field("3+", -1, tag=1, ignorable=True)  # KIP-584
+    finalized_features: list[FinalizedFeatureKey] = field("3+", tag=2, ignorable=True)  # KIP-584
+    zk_migration_ready: bool = field("3+", tag=3, ignorable=True)  # KIP-866

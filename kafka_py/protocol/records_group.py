@@ -7,7 +7,7 @@ from kafka_py.protocol.types import ZERO_UUID, int8, int32, int64, uuid
 
 
 class LegacyOffsetCommitKey(Record, key=0, versions=(0, 0)):
-    """Key of a legacy offset commit record."""
+    """Key: a committed offset, under the oldest record type."""
 
     group: str = ""
     topic: str = ""
@@ -15,7 +15,7 @@ class LegacyOffsetCommitKey(Record, key=0, versions=(0, 0)):
 
 
 class LegacyOffsetCommitValue(Record, key=0, versions=(0, 0)):
-    """Value of a legacy offset commit record."""
+    """A committed offset in the layout of the oldest record type; the current one reads it too."""
 
     offset: int64 = 0
     metadata: str = ""
@@ -23,7 +23,7 @@ class LegacyOffsetCommitValue(Record, key=0, versions=(0, 0)):
 
 
 class OffsetCommitKey(Record, key=1, versions=(0, 0)):
-    """Key of a offset commit record."""
+    """Key: a group's committed offset of a partition."""
 
     group: str = ""
     topic: str = ""
@@ -31,24 +31,24 @@ class OffsetCommitKey(Record, key=1, versions=(0, 0)):
 
 
 class OffsetCommitValue(Record, key=1, versions=(0, 4), flexible=4):
-    """Value of a offset commit record."""
+    """The committed offset, its metadata and times."""
 
     offset: int64 = 0
     leader_epoch: int32 = field("3+", -1, ignorable=True)
     metadata: str = ""
     commit_timestamp: int64 = 0
     expire_timestamp: int64 = field("1", -1, ignorable=True)
-    topic_id: uuid = field("4+", tag=0, ignorable=True)  # KIP-915
+    topic_id: uuid = field("4+", tag=0, ignorable=True)
 
 
 class GroupMetadataKey(Record, key=2, versions=(0, 0)):
-    """Key of a group metadata record."""
+    """Key: a classic group."""
 
     group: str = ""
 
 
 class GroupMetadataValue(Record, key=2, versions=(0, 4), flexible=4):
-    """Value of a group metadata record."""
+    """A classic group's generation, leader and members."""
 
     class MemberMetadata(Struct):
         member_id: str = ""
@@ -69,26 +69,26 @@ class GroupMetadataValue(Record, key=2, versions=(0, 4), flexible=4):
 
 
 class ConsumerGroupMetadataKey(Record, key=3, versions=(0, 0)):
-    """Key of a consumer group metadata record."""
+    """Key: a consumer group."""
 
     group_id: str = ""
 
 
 class ConsumerGroupMetadataValue(Record, key=3, versions=(0, 0), flexible=0):
-    """Value of a consumer group metadata record."""
+    """The group's epoch and the hash of the topics it subscribes to."""
 
     epoch: int32 = 0
     metadata_hash: int64 = field(tag=0)
 
 
 class ConsumerGroupPartitionMetadataKey(Record, key=4, versions=(0, 0)):
-    """Key of a consumer group partition metadata record."""
+    """Key: what a consumer group knew of its topics; a hash in its record took its place."""
 
     group_id: str = ""
 
 
 class ConsumerGroupPartitionMetadataValue(Record, key=4, versions=(0, 0), flexible=0):
-    """Value of a consumer group partition metadata record."""
+    """Partition counts and racks of the subscribed topics."""
 
     class PartitionMetadata(Struct):
         partition: int32 = 0
@@ -104,14 +104,14 @@ class ConsumerGroupPartitionMetadataValue(Record, key=4, versions=(0, 0), flexib
 
 
 class ConsumerGroupMemberMetadataKey(Record, key=5, versions=(0, 0)):
-    """Key of a consumer group member metadata record."""
+    """Key: a member of a consumer group."""
 
     group_id: str = ""
     member_id: str = ""
 
 
 class ConsumerGroupMemberMetadataValue(Record, key=5, versions=(0, 0), flexible=0):
-    """Value of a consumer group member metadata record."""
+    """What the member said of itself: subscription, client, time-outs."""
 
     class ClassicProtocol(Struct):
         name: str = ""
@@ -133,27 +133,27 @@ class ConsumerGroupMemberMetadataValue(Record, key=5, versions=(0, 0), flexible=
 
 
 class ConsumerGroupTargetAssignmentMetadataKey(Record, key=6, versions=(0, 0)):
-    """Key of a consumer group target assignment metadata record."""
+    """Key: a consumer group's target assignment."""
 
     group_id: str = ""
 
 
 class ConsumerGroupTargetAssignmentMetadataValue(Record, key=6, versions=(0, 0), flexible=0):
-    """Value of a consumer group target assignment metadata record."""
+    """The group epoch that the target assignment was made for."""
 
     assignment_epoch: int32 = 0
     assignment_timestamp: int64 = field(tag=0)
 
 
 class ConsumerGroupTargetAssignmentMemberKey(Record, key=7, versions=(0, 0)):
-    """Key of a consumer group target assignment member record."""
+    """Key: a member's share of the target assignment."""
 
     group_id: str = ""
     member_id: str = ""
 
 
 class ConsumerGroupTargetAssignmentMemberValue(Record, key=7, versions=(0, 0), flexible=0):
-    """Value of a consumer group target assignment member record."""
+    """The partitions that the member is to own."""
 
     class TopicPartition(Struct):
         topic_id: uuid = ZERO_UUID
@@ -163,14 +163,14 @@ class ConsumerGroupTargetAssignmentMemberValue(Record, key=7, versions=(0, 0), f
 
 
 class ConsumerGroupCurrentMemberAssignmentKey(Record, key=8, versions=(0, 0)):
-    """Key of a consumer group current member assignment record."""
+    """Key: what a member of a consumer group owns now."""
 
     group_id: str = ""
     member_id: str = ""
 
 
 class ConsumerGroupCurrentMemberAssignmentValue(Record, key=8, versions=(0, 0), flexible=0):
-    """Value of a consumer group current member assignment record."""
+    """The member's epoch, its partitions, and those it still has to give up."""
 
     class TopicPartitions(Struct):
         topic_id: uuid = ZERO_UUID
@@ -185,14 +185,14 @@ class ConsumerGroupCurrentMemberAssignmentValue(Record, key=8, versions=(0, 0), 
 
 
 class ShareGroupMemberMetadataKey(Record, key=10, versions=(0, 0)):
-    """Key of a share group member metadata record."""
+    """Key: a member of a share group."""
 
     group_id: str = ""
     member_id: str = ""
 
 
 class ShareGroupMemberMetadataValue(Record, key=10, versions=(0, 0), flexible=0):
-    """Value of a share group member metadata record."""
+    """What the member said of itself."""
 
     rack_id: str | None = ""
     client_id: str = ""
@@ -201,40 +201,40 @@ class ShareGroupMemberMetadataValue(Record, key=10, versions=(0, 0), flexible=0)
 
 
 class ShareGroupMetadataKey(Record, key=11, versions=(0, 0)):
-    """Key of a share group metadata record."""
+    """Key: a share group."""
 
     group_id: str = ""
 
 
 class ShareGroupMetadataValue(Record, key=11, versions=(0, 0), flexible=0):
-    """Value of a share group metadata record."""
+    """The group's epoch and the hash of its topics."""
 
     epoch: int32 = 0
     metadata_hash: int64 = 0
 
 
 class ShareGroupTargetAssignmentMetadataKey(Record, key=12, versions=(0, 0)):
-    """Key of a share group target assignment metadata record."""
+    """Key: a share group's target assignment."""
 
     group_id: str = ""
 
 
 class ShareGroupTargetAssignmentMetadataValue(Record, key=12, versions=(0, 0), flexible=0):
-    """Value of a share group target assignment metadata record."""
+    """The group epoch that the target assignment was made for."""
 
     assignment_epoch: int32 = 0
     assignment_timestamp: int64 = field(tag=0)
 
 
 class ShareGroupTargetAssignmentMemberKey(Record, key=13, versions=(0, 0)):
-    """Key of a share group target assignment member record."""
+    """Key: a member's share of the target assignment."""
 
     group_id: str = ""
     member_id: str = ""
 
 
 class ShareGroupTargetAssignmentMemberValue(Record, key=13, versions=(0, 0), flexible=0):
-    """Value of a share group target assignment member record."""
+    """The partitions that the member is to read."""
 
     class TopicPartition(Struct):
         topic_id: uuid = ZERO_UUID
@@ -244,14 +244,14 @@ class ShareGroupTargetAssignmentMemberValue(Record, key=13, versions=(0, 0), fle
 
 
 class ShareGroupCurrentMemberAssignmentKey(Record, key=14, versions=(0, 0)):
-    """Key of a share group current member assignment record."""
+    """Key: what a member of a share group reads now."""
 
     group_id: str = ""
     member_id: str = ""
 
 
 class ShareGroupCurrentMemberAssignmentValue(Record, key=14, versions=(0, 0), flexible=0):
-    """Value of a share group current member assignment record."""
+    """The member's epoch and partitions."""
 
     class TopicPartitions(Struct):
         topic_id: uuid = ZERO_UUID
@@ -264,13 +264,13 @@ class ShareGroupCurrentMemberAssignmentValue(Record, key=14, versions=(0, 0), fl
 
 
 class ShareGroupStatePartitionMetadataKey(Record, key=15, versions=(0, 0)):
-    """Key of a share group state partition metadata record."""
+    """Key: the share partitions of a group."""
 
     group_id: str = ""
 
 
 class ShareGroupStatePartitionMetadataValue(Record, key=15, versions=(0, 0), flexible=0):
-    """Value of a share group state partition metadata record."""
+    """Which partitions have state, are to get it, or are to lose it."""
 
     class TopicPartitionsInfo(Struct):
         topic_id: uuid = ZERO_UUID
@@ -287,14 +287,14 @@ class ShareGroupStatePartitionMetadataValue(Record, key=15, versions=(0, 0), fle
 
 
 class ConsumerGroupRegularExpressionKey(Record, key=16, versions=(0, 0)):
-    """Key of a consumer group regular expression record."""
+    """Key: a regular expression that a consumer group subscribes to."""
 
     group_id: str = ""
     regular_expression: str = ""
 
 
 class ConsumerGroupRegularExpressionValue(Record, key=16, versions=(0, 0), flexible=0):
-    """Value of a consumer group regular expression record."""
+    """The topics that the expression matched, and when it was resolved."""
 
     topics: list[str] = []
     version: int64 = 0

@@ -7,7 +7,7 @@ from kafka_py.protocol.types import ZERO_UUID, int8, int16, int32, int64, uuid
 
 
 class ShareSnapshotKey(Record, key=0, versions=(0, 0)):
-    """Key of a share snapshot record."""
+    """Key: a whole state of a share partition."""
 
     group_id: str = ""
     topic_id: uuid = ZERO_UUID
@@ -15,7 +15,7 @@ class ShareSnapshotKey(Record, key=0, versions=(0, 0)):
 
 
 class ShareSnapshotValue(Record, key=0, versions=(0, 0), flexible=0):
-    """Value of a share snapshot record."""
+    """Start offset, epochs and the batches in flight."""
 
     class StateBatch(Struct):
         first_offset: int64 = 0
@@ -34,7 +34,7 @@ class ShareSnapshotValue(Record, key=0, versions=(0, 0), flexible=0):
 
 
 class ShareUpdateKey(Record, key=1, versions=(0, 0)):
-    """Key of a share update record."""
+    """Key: a change of a share partition's state."""
 
     group_id: str = ""
     topic_id: uuid = ZERO_UUID
@@ -42,7 +42,7 @@ class ShareUpdateKey(Record, key=1, versions=(0, 0)):
 
 
 class ShareUpdateValue(Record, key=1, versions=(0, 0), flexible=0):
-    """Value of a share update record."""
+    """What changed since the last snapshot or update."""
 
     class StateBatch(Struct):
         first_offset: int64 = 0

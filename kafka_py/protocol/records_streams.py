@@ -7,13 +7,13 @@ from kafka_py.protocol.types import int8, int16, int32, int64, uint16
 
 
 class StreamsGroupMetadataKey(Record, key=17, versions=(0, 0)):
-    """Key of a streams group metadata record."""
+    """Key: a streams group."""
 
     group_id: str = ""
 
 
 class StreamsGroupMetadataValue(Record, key=17, versions=(0, 0), flexible=0):
-    """Value of a streams group metadata record."""
+    """The group's epochs, and since 4.4 where its topology description stands (KIP-1331)."""
 
     class LastAssignmentConfig(Struct):
         key: str = ""
@@ -28,14 +28,14 @@ class StreamsGroupMetadataValue(Record, key=17, versions=(0, 0), flexible=0):
 
 
 class StreamsGroupMemberMetadataKey(Record, key=19, versions=(0, 0)):
-    """Key of a streams group member metadata record."""
+    """Key: a member of a streams group."""
 
     group_id: str = ""
     member_id: str = ""
 
 
 class StreamsGroupMemberMetadataValue(Record, key=19, versions=(0, 0), flexible=0):
-    """Value of a streams group member metadata record."""
+    """What the member said of itself: process, endpoint, tags."""
 
     class Endpoint(Struct):
         host: str = ""
@@ -57,27 +57,27 @@ class StreamsGroupMemberMetadataValue(Record, key=19, versions=(0, 0), flexible=
 
 
 class StreamsGroupTargetAssignmentMetadataKey(Record, key=20, versions=(0, 0)):
-    """Key of a streams group target assignment metadata record."""
+    """Key: a streams group's target assignment."""
 
     group_id: str = ""
 
 
 class StreamsGroupTargetAssignmentMetadataValue(Record, key=20, versions=(0, 0), flexible=0):
-    """Value of a streams group target assignment metadata record."""
+    """The group epoch that the target assignment was made for."""
 
     assignment_epoch: int32 = 0
     assignment_timestamp: int64 = field(tag=0)
 
 
 class StreamsGroupTargetAssignmentMemberKey(Record, key=21, versions=(0, 0)):
-    """Key of a streams group target assignment member record."""
+    """Key: a member's share of the target assignment."""
 
     group_id: str = ""
     member_id: str = ""
 
 
 class StreamsGroupTargetAssignmentMemberValue(Record, key=21, versions=(0, 0), flexible=0):
-    """Value of a streams group target assignment member record."""
+    """The active, standby and warm-up tasks that the member is to have."""
 
     class TaskIds(Struct):
         subtopology_id: str = ""
@@ -89,14 +89,14 @@ class StreamsGroupTargetAssignmentMemberValue(Record, key=21, versions=(0, 0), f
 
 
 class StreamsGroupCurrentMemberAssignmentKey(Record, key=22, versions=(0, 0)):
-    """Key of a streams group current member assignment record."""
+    """Key: what a member of a streams group has now."""
 
     group_id: str = ""
     member_id: str = ""
 
 
 class StreamsGroupCurrentMemberAssignmentValue(Record, key=22, versions=(0, 0), flexible=0):
-    """Value of a streams group current member assignment record."""
+    """The member's epoch, its tasks, and those it still has to give up."""
 
     class TaskIds(Struct):
         subtopology_id: str = ""
@@ -115,13 +115,13 @@ class StreamsGroupCurrentMemberAssignmentValue(Record, key=22, versions=(0, 0), 
 
 
 class StreamsGroupTopologyKey(Record, key=23, versions=(0, 0)):
-    """Key of a streams group topology record."""
+    """Key: the topology of a streams group."""
 
     group_id: str = ""
 
 
 class StreamsGroupTopologyValue(Record, key=23, versions=(0, 0), flexible=0):
-    """Value of a streams group topology record."""
+    """Its subtopologies with their source, sink and internal topics."""
 
     class TopicConfig(Struct):
         key: str = ""
