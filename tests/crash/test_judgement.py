@@ -20,7 +20,7 @@ class Told(Producer):
 
 
 def history(sent: int = 6, acknowledged: int = 4) -> Told:
-    """Some batches sent and acknowledged, and a log that holds the acknowledged ones and one more."""
+    """Batches sent and acknowledged, and a log with the acknowledged ones and one more."""
     told = Told("t", 0, 1, producer_id=9, epoch=0)
     offset = 0
     stored = []

@@ -35,9 +35,12 @@ def produce(r: Recorder) -> None:
     good = batch(ROWS, first_timestamp=r.first_timestamp)
     for version in range(3, 13):
         r.produce("produce-a", good, version=version)
-    for acks in (0, 1, 2, -2):
-        if acks:
-            r.produce("produce-a", good, acks=acks)
+    for acks in (1, 2, -2):
+        r.produce("produce-a", good, acks=acks)
+    row = {"index": 0, "records": good.hex()}
+    silent = {"name": "produce-a", "partition_data": [row]}
+    request = API[ApiKey.PRODUCE].request.from_dict({"acks": 0, "topic_data": [silent]})
+    r.client.post(request, 12)
     for codec in CODECS:
         data = batch(ROWS, first_timestamp=r.first_timestamp, codec=codec)
         r.produce("produce-a", data, version=7)
@@ -146,9 +149,8 @@ def topic_rules(r: Recorder) -> None:
         _read(r, name, 0)
 
 
-def idempotence(r: Recorder) -> None:
-    """Sequences in order, repeated, with a hole, with old and new epochs."""
-    r.create("idem-a", 1)
+def producer_ids(r: Recorder) -> None:
+    """InitProducerId without transactions: new ids, and what is refused."""
     for version in range(6):
         r.ask(
             ApiKey.INIT_PRODUCER_ID, version, transactional_id=None, transaction_timeout_ms=60_000
@@ -162,6 +164,11 @@ def idempotence(r: Recorder) -> None:
             ApiKey.INIT_PRODUCER_ID, 5, transactional_id=None, transaction_timeout_ms=60_000, **more
         )
     r.ask(ApiKey.INIT_PRODUCER_ID, 5, transactional_id="", transaction_timeout_ms=60_000)
+
+
+def idempotence(r: Recorder) -> None:
+    """Sequences in order, repeated, with a hole, with old and new epochs."""
+    r.create("idem-a", 1)
     steps = (
         (0, 0),
         (0, 5),
@@ -433,6 +440,7 @@ SCENARIOS = (
     produce,
     damaged_batches,
     topic_rules,
+    producer_ids,
     idempotence,
     fetch,
     fetch_sessions,
