@@ -72,7 +72,7 @@ class Harness:
             directory_id=directory(1),
             settings=dataclasses.replace(values, **settings),
             clock=self.clock,
-            random=random.Random(1),
+            random=random.Random(self.store.end_offset),  # a restart draws other ids
             incarnation_id=b"c" * 16,
             bootstrap=bootstrap(metadata_version),
         )

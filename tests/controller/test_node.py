@@ -1,4 +1,4 @@
-"""ControllerNode: start, commit, publication, snapshots, restart, a quorum of three, disk errors."""
+"""ControllerNode: start, commit, publication, snapshots, restart, disk errors, three nodes."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ def test_a_fresh_sole_voter_leads_at_once() -> None:
     assert h.image.broker_config(None) == {"min.insync.replicas": "1"}
     assert h.image.controllers[1].endpoints == (ENDPOINT,)
     assert h.store.read_quorum_state() == (1, 1, -1, bytes(16))
-    kinds = []
-    for batch in parse_batches(h.store.read(0, 1 << 20)):
-        if not batch.is_control:
-            kinds.append([type(decode_record(r.value)[0]).__name__ for r in records_of(batch)])
+    kinds = [
+        [type(decode_record(record.value)[0]).__name__ for record in records_of(batch)]
+        for batch in parse_batches(h.store.read(0, 1 << 20))
+        if not batch.is_control
+    ]
     assert kinds == [
         [
             "BeginTransactionRecord",
