@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t
 
 from kcore.log cimport Log
 from kcore.mapped_file cimport Mapping
-from kcore.segment cimport LogSlice, Segment
+from kcore.segment cimport LogSlice, Segment, relieve_pool
 from kcore.syscalls cimport raise_errno
 
 from kcore import syscalls
@@ -72,6 +72,7 @@ def sync_all(Log log):
             segment.synced_end = max(segment.synced_end, end)
     if names:
         syscalls.fsync_dir(log.path)
+    relieve_pool(None)
 
 
 def is_cold(Log log, int64_t offset, Py_ssize_t bytes_max):

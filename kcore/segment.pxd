@@ -85,3 +85,5 @@ cdef Segment new_segment(str path, int64_t base_offset, object config, int64_t j
 # Position of the first batch at or after `position` whose last offset is at least `offset`; end when there
 # is none; -1 - position of the damage otherwise.
 cdef Py_ssize_t walk_to_offset(const uint8_t* data, Py_ssize_t position, Py_ssize_t end, int64_t offset) noexcept nogil
+# Gives maps up when the process holds too many; the spared segment (or None) keeps its own.
+cdef int relieve_pool(Segment spared) except -1

@@ -50,6 +50,7 @@ cdef int64_t INT64_MAX = 0x7FFFFFFFFFFFFFFF
 
 cdef set open_segments = set()      # those that hold a map
 cdef Py_ssize_t open_limit = 4096
+cdef Py_ssize_t relieve_at = 0
 cdef int64_t tick = 0
 cdef dict lingering = {}            # path -> released segment whose slices are still out
 
@@ -73,14 +74,28 @@ def segments_open():
 
 
 cdef int enter_pool(Segment segment) except -1:
-    """Notes that a segment holds a map; closes the least recently used eighth when there are too many."""
-    cdef Segment other
+    """Notes that a segment holds a map."""
     open_segments.add(segment)
-    if len(open_segments) > open_limit:
-        oldest = sorted(open_segments, key=last_use)
-        for other in oldest[: max(1, open_limit // 8)]:
-            if other is not segment:
-                other.idle()
+    return relieve_pool(segment)
+
+
+cdef int relieve_pool(Segment spared) except -1:
+    """Closes the least recently used segments when too many are open; those with unsynced data stay.
+
+    When that was not enough, the next try waits until an eighth more are open: sorting is not free.
+    """
+    global relieve_at
+    cdef Segment other
+    cdef Py_ssize_t count = len(open_segments)
+    if count <= open_limit or count < relieve_at:
+        return 0
+    for other in sorted(open_segments, key=last_use):
+        if len(open_segments) <= open_limit - open_limit // 8:
+            break
+        if other is not spared:
+            other.idle()
+    count = len(open_segments)
+    relieve_at = count + count // 8 if count > open_limit else 0
     return 0
 
 
