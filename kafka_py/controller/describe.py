@@ -43,7 +43,10 @@ def describe_quorum(
         shift = wall_ms - now_ms
         for voter_id, voter in progress.voters.items():
             local = voter_id == replica.node_id
-            row.current_voters.append(_state(voter_id, voter, shift, replica, now_ms, local))
+            state = _state(voter_id, voter, shift, replica, now_ms, local)
+            # Static voters have no directory id, whatever directory they use (KIP-853).
+            state.replica_directory_id = replica.voters.voters[voter_id]
+            row.current_voters.append(state)
         for (node_id, _), observer in progress.observers.items():
             row.observers.append(_state(node_id, observer, shift, replica, now_ms, False))
     return DescribeQuorumResponse(
