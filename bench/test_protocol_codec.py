@@ -1,8 +1,8 @@
 """What the wire codecs cost: the table's, the compiled ones, and kio's on the same bytes.
 
-Run by `make bench` (pytest-benchmark); without it each case runs once, for its assertions. Claims: a
-Fetch request of 100 partitions is decoded in tens of microseconds and encoded in fewer by the table
-codec, parsed in about one by the compiled path; a codec is compiled in a few milliseconds.
+Run by `make bench` (pytest-benchmark); without it each case runs once, for its assertions. Claims:
+the table codec decodes a Fetch request of 100 partitions in tens of microseconds and encodes it in
+fewer, the compiled path parses it in about one; compiling a codec takes a few milliseconds.
 """
 
 import io
