@@ -107,11 +107,12 @@ def test_a_missing_topic_is_not_created_unless_asked(node):
 
 
 def test_a_missing_topic_is_created(node):
-    reply = ask(node, 12, ["a", "zz"])
+    reply = ask(node, 12, ["a", "zz", "bad name"])
     assert node.created == ["zz"]
     assert [(t.name, t.error_code, t.topic_id) for t in reply.topics] == [
         ("a", 0, b"\1" * 16),
         ("zz", ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ZERO_UUID),
+        ("bad name", ErrorCode.INVALID_TOPIC_EXCEPTION, ZERO_UUID),
     ]
 
 

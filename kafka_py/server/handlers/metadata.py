@@ -274,10 +274,11 @@ def metadata(node: Node, context: RequestContext, request: MetadataRequest) -> A
         unknown = [topic_id for topic_id in ids if topic_id not in by_id]
         return answer(node, context, request, names, unknown, {})
     names = unique(topic.name for topic in topics if topic.name is not None)
-    missing = [name for name in names if name not in node.image.topics]
-    allowed = request.allow_auto_topic_creation and node.config["auto.create.topics.enable"]
-    if missing and allowed:
-        return create_and_answer(node, context, request, names, missing)
+    if request.allow_auto_topic_creation and node.config["auto.create.topics.enable"]:
+        missing = [name for name in names if name not in node.image.topics]
+        missing = [name for name in missing if topic_name_fault(name) is None]
+        if missing:
+            return create_and_answer(node, context, request, names, missing)
     return answer(node, context, request, names, [], {})
 
 
