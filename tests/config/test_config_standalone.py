@@ -4,12 +4,14 @@ import pytest
 
 from kafka_py.config.broker import BROKER, BrokerConfig
 from kafka_py.config.definition import ConfigError
+from kafka_py.config.internal_topics import internal_topic
 from kafka_py.config.standalone import (
     parse_address,
     standalone_properties,
     with_address,
     with_data,
 )
+from kafka_py.config.topic import validate_topic
 from kafka_py.config.unsupported import NO_EFFECT, NOT_LIVE, REFUSED, WARNED
 
 
@@ -67,3 +69,19 @@ def test_the_honest_list_names_keys_that_exist_and_lets_defaults_pass():
         for name, (fine, why) in table.items():
             assert BROKER[name].default in fine, name
             assert why
+
+
+def test_kafkas_own_topics_take_their_shape_from_the_broker():
+    config = BrokerConfig(standalone_properties("/data") | {"offsets.topic.num.partitions": "7"})
+    offsets = internal_topic(config, "__consumer_offsets")
+    assert (offsets.partitions, offsets.replication_factor) == (7, 1)
+    assert offsets.configs == {
+        "cleanup.policy": "compact",
+        "compression.type": "producer",
+        "segment.bytes": "104857600",
+    }
+    assert internal_topic(config, "__transaction_state").configs["min.insync.replicas"] == "1"
+    assert internal_topic(config, "__share_group_state").configs["retention.ms"] == "-1"
+    assert internal_topic(config, "mine") is None
+    for name in ("__consumer_offsets", "__transaction_state", "__share_group_state"):
+        validate_topic(config, internal_topic(config, name).configs)
