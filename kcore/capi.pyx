@@ -262,6 +262,7 @@ cdef api int kcore_log_append_records(
     cdef const kcore_record* record
     cdef size_t i
     cdef const uint8_t[::1] batch
+    cdef const char* nothing = ""
     try:
         target = as_log(log)
         want(records, "records")
@@ -286,7 +287,7 @@ cdef api int kcore_log_append_records(
                 <const uint8_t*>record.value,
                 <int32_t>record.value_bytes,
                 0,
-                NULL,
+                <const uint8_t*>nothing,  # memcpy() wants a pointer even for no bytes at all
                 0,
             )
         built = builder.close()

@@ -36,8 +36,8 @@
  *
  * ERRORS. Every function answers a status: KCORE_OK, KCORE_NOT_FOUND (no error: there is no such
  * record), or a negative KCORE_* code. Out parameters are written only with KCORE_OK. The text of the
- * calling thread's last error is kcore_error_message(). No Python exception is left set, and one that
- * was set before the call is not touched... but do not call with one set: look at it first.
+ * calling thread's last error is kcore_error_message(). No Python exception is left set; do not call
+ * with one set, deal with it first.
  *
  * OFFSETS, TIMES. Offsets are 64-bit and belong to a log: log_start_offset is the first one that may
  * be read, log_end_offset the one that the next record gets. Times are milliseconds since 1970 and

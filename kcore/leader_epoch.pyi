@@ -1,4 +1,4 @@
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 UNDEFINED_EPOCH: int
 UNDEFINED_OFFSET: int
@@ -14,7 +14,7 @@ class LeaderEpochCache:
 
     Not thread-safe: the Log's lock covers every call."""
 
-    def __init__(self, entries: list[tuple[int, int]] | None = None) -> None: ...
+    def __new__(cls, entries: list[tuple[int, int]] | None = None) -> Self: ...
     def __len__(self) -> int: ...
     def assign(self, epoch: int, start_offset: int) -> bool:
         """Notes that `epoch` begins at `start_offset`; removes entries that contradict it.

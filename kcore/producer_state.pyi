@@ -1,4 +1,4 @@
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 ORIGIN_REPLICA: int
 ORIGIN_CLIENT: int
@@ -47,7 +47,7 @@ class ProducerStateTable:
     Not thread-safe: the Log's writer lock covers every call."""
 
     expiration_ms: int
-    def __init__(self, expiration_ms: int = 86_400_000) -> None: ...
+    def __new__(cls, expiration_ms: int = 86_400_000) -> Self: ...
     def __len__(self) -> int: ...
     def check_batch(self, batch: bytes | memoryview, origin: int = ...) -> Duplicate | None:
         """check() for Python: raises OutOfOrderSequence, InvalidProducerEpoch, InvalidTxnState."""

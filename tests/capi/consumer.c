@@ -178,6 +178,7 @@ static int refuse(const char *path)
     kcore_slice slice;
     PyObject *log = NULL;
     uint8_t bytes[100] = {0};
+    kcore_record record = {.key_bytes = 0, .value_bytes = 0, .timestamp_ms = -1};
 
     memset(&options, 0, sizeof options);
     CHECK(kcore_log_open(path, &options, &log), KCORE_INVALID_ARGUMENT);
@@ -192,6 +193,9 @@ static int refuse(const char *path)
     CHECK(kcore_log_append(log, NULL, 0, KCORE_ORIGIN_CLIENT, 3, 0, NULL), KCORE_INVALID_ARGUMENT);
     CHECK(kcore_log_append(log, bytes, 10, 9, 3, 0, NULL), KCORE_INVALID_ARGUMENT);
     CHECK(kcore_log_append_records(log, NULL, 1, 0, 3, 0, NULL), KCORE_INVALID_ARGUMENT);
+    CHECK(kcore_log_append_records(log, &record, 1, 9, 3, 0, NULL), KCORE_UNSUPPORTED_COMPRESSION);
+    record.value_bytes = 1; /* and yet a NULL pointer */
+    CHECK(kcore_log_append_records(log, &record, 1, 0, 3, 0, NULL), KCORE_INVALID_ARGUMENT);
     CHECK(kcore_log_read(log, RECORDS + 1, 100, -1, &slice), KCORE_OFFSET_OUT_OF_RANGE);
     CHECK(kcore_log_read(log, RECORDS, 100, -1, &slice), KCORE_OK);
     HOLDS(slice.bytes == 0 && slice.data == NULL);
