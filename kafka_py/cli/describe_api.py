@@ -23,7 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     load_handlers()
     role = CONTROLLER if arguments.controller else BROKER
     rows = [
-        (key, API[ApiKey(key)].name, f"{lowest}-{highest}") for key, lowest, highest in advertised(role)
+        (key, API[ApiKey(key)].name, f"{lowest}-{highest}")
+        for key, lowest, highest in advertised(role)
     ]
     width = max((len(name) for _, name, _ in rows), default=0)
     for key, name, versions in rows:

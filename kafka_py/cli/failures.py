@@ -22,18 +22,16 @@ def explain(error: BaseException) -> Failure | None:
     """What to tell of an exception; None for one that is a mistake of ours."""
     from kafka_py.controller.format import FormatError
     from kafka_py.replication.log_directory import LogDirectoryError
-    from kcore.errors import CorruptFile, DirectoryLocked
+    from kafka_py.server.lifecycle import RegistrationFailed
+    from kcore.errors import DirectoryLocked, KcoreError
 
     if isinstance(error, Failure):
         return error
     if isinstance(error, ConfigError):
         return Failure(str(error), USER)
     if isinstance(error, DirectoryLocked):
-        return Failure(
-            f"{one_line(error)}: another broker uses this directory; stop it, or choose another "
-            "directory with --data"
-        )
-    if isinstance(error, LogDirectoryError | FormatError | CorruptFile):
+        return Failure(f"{one_line(error)}: stop it, or choose another directory with --data")
+    if isinstance(error, LogDirectoryError | FormatError | KcoreError | RegistrationFailed):
         return Failure(one_line(error))
     if isinstance(error, OSError):
         return explain_os(error)
@@ -44,7 +42,7 @@ def explain_os(error: OSError) -> Failure | None:
     """What to tell of an error of the operating system; None where no file or port is to blame."""
     where = error.filename if error.filename is not None else ""
     if error.errno == errno.EADDRINUSE:
-        return Failure(f"{one_line(error)}: choose another address with --listen")
+        return Failure(f"{reason(error)}, with --listen or listeners")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and where:
         return Failure(
             f"{where} cannot be written: {os.strerror(error.errno)}; give this user the right to, "
@@ -54,9 +52,14 @@ def explain_os(error: OSError) -> Failure | None:
         return Failure(f"{where or 'the disk'} is full: make room, or choose another directory")
     if where and error.errno is not None:
         return Failure(f"{where}: {os.strerror(error.errno)}")
-    if error.errno == errno.EADDRNOTAVAIL:
-        return Failure(f"{one_line(error)}: this machine does not have that address")
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM):
+        return Failure(f"{reason(error)}: choose another address with --listen or listeners")
     return None
+
+
+def reason(error: OSError) -> str:
+    """An error's text without its number."""
+    return str(error.strerror or error)
 
 
 def one_line(error: BaseException) -> str:

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from kafka_py import __version__
 from kafka_py.cli import describe_api, serve, storage
 from kafka_py.cli.failures import Failure, explain
-from kafka_py.cli.version import version
 
 OK, FAILED, MISUSED = 0, 1, 2
 
@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="kafka-py", description="Apache Kafka as one pip install: a broker and its tools."
     )
-    top.add_argument("--version", action="version", version=f"kafka-py {version()}")
+    top.add_argument("--version", action="version", version=f"kafka-py {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for module in COMMANDS:
         module.add_commands(commands)

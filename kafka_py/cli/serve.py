@@ -14,9 +14,9 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, Final
 
+from kafka_py import __version__
 from kafka_py.cli.failures import Failure
 from kafka_py.cli.properties import add_config_arguments, node_config
-from kafka_py.cli.version import version
 from kafka_py.config.broker import BrokerConfig
 
 LEVELS: Final = ("error", "warning", "info", "debug")
@@ -57,7 +57,8 @@ def run_loop(work: Coroutine[Any, Any, int]) -> int:
         import uvloop
     except ImportError:
         return asyncio.run(work)
-    return uvloop.run(work)
+    status: int = uvloop.run(work)
+    return status
 
 
 async def serve(config: BrokerConfig) -> int:
@@ -103,6 +104,6 @@ async def first_of(stopping: asyncio.Event, broker: Any) -> BaseException | None
 def ready_line(broker: Any) -> str:
     """The line that says where the node is."""
     return (
-        f"kafka_py {version()} ready on {broker.bootstrap_servers} "
+        f"kafka_py {__version__} ready on {broker.bootstrap_servers} "
         f"(data in {', '.join(broker.log_dirs)}, cluster ID {broker.cluster_id})"
     )
