@@ -67,7 +67,7 @@ def start(*arguments):
     return subprocess.Popen(
         [sys.executable, "-m", "kafka_py", "serve", *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
