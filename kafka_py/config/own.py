@@ -1,7 +1,8 @@
 """Broker settings that Apache Kafka does not have; every name starts with ``kafka_py.``.
 
-Where Kafka has a name for a limit, that name is used and it stands in the broker's own table. This list is plain data so
-that the broker's ConfigDef can include it; types are ConfigDef's: ``int long boolean string list double``.
+Where Kafka has a name for a limit, that name is used and it stands in the broker's own table. This
+list is plain data so that the broker's ConfigDef can include it; types are ConfigDef's: ``int long
+boolean string list double``.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,10 @@ __all__ = ["OWN_KEYS", "OwnKey"]
 
 @dataclass(frozen=True, slots=True)
 class OwnKey:
-    """One setting: ``valid`` lists the allowed strings (None: any), ``at_least`` bounds a number from below."""
+    """One setting: ``valid`` lists the allowed strings (None.
+
+    Any), ``at_least`` bounds a number from below.
+    """
 
     name: str
     type: str

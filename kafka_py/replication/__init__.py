@@ -1,1 +1,4 @@
-"""Partitions of one broker: their offsets and epochs, the logs beneath, who waits for what. No event loop in here."""
+"""Partitions of one broker: their offsets and epochs, the logs beneath.
+
+Who waits for what. No event loop in here.
+"""

@@ -1,9 +1,10 @@
 """One entry of ``log.dirs``: its lock, identity, checkpoints, the logs in it, and what happens when its disk fails.
 
 The file names are Kafka's: ``.lock``, ``meta.properties``, ``recovery-point-offset-checkpoint``,
-``log-start-offset-checkpoint``, ``replication-offset-checkpoint``, ``.kafka_cleanshutdown``, and one directory a partition
-called ``TOPIC-INDEX``. Directories that end in ``-delete`` are remains of deleted topics, ``-stray`` those of partitions
-that the metadata knows nothing of, ``-future`` half-moved replicas; all three are left out when logs are opened.
+``log-start-offset-checkpoint``, ``replication-offset-checkpoint``, ``.kafka_cleanshutdown``, and
+one directory a partition called ``TOPIC-INDEX``. Directories that end in ``-delete`` are remains of
+deleted topics, ``-stray`` those of partitions that the metadata knows nothing of, ``-future``
+half-moved replicas; all three are left out when logs are opened.
 """
 
 import fcntl
@@ -18,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from kafka_py.protocol.types import uuid_from_text
 from kcore.checkpoints import (
     LOG_START_OFFSET_CHECKPOINT,
     RECOVERY_POINT_CHECKPOINT,
@@ -30,8 +32,6 @@ from kcore.errors import CorruptFile, DirectoryLocked, KcoreError
 from kcore.log import Log, LogDirFailure
 from kcore.log_config import LogConfig
 from kcore.syscalls import fsync_dir
-
-from kafka_py.protocol.types import uuid_from_text
 
 __all__ = [
     "DirectoryLock",
@@ -66,19 +66,24 @@ class LogDirectoryError(Exception):
 class DirectoryLock:
     """The exclusive hold on a data directory, against other processes (Kafka's included) and this one.
 
-    POSIX record locks, as Java's FileChannel.lock takes, do not exclude within a process: a table does that.
+    POSIX record locks, as Java's FileChannel.lock takes, do not exclude within a process: a table
+    does that.
     """
 
     def __init__(self, path: Path) -> None:
-        """Takes the lock at once. Raises DirectoryLocked, or OSError when the directory cannot be written."""
+        """Takes the lock at once. Raises DirectoryLocked.
+
+        Or OSError when the directory cannot be written.
+        """
         self.path = path
         self._fd = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         status = os.fstat(self._fd)
         self._key = (status.st_dev, status.st_ino)
         with _LOCKED_GUARD:
             if self._key in _LOCKED:
-                # Closing any descriptor of the file would drop the process's record lock, so this one stays open
-                # for the life of the process; it is one descriptor for each refused attempt.
+                # Closing any descriptor of the file would drop the process's record lock, so this
+                # one stays open for the life of the process; it is one descriptor for each refused
+                # attempt.
                 raise DirectoryLocked(f"{path} is in use by another broker in this process")
             try:
                 fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -101,14 +106,18 @@ class LogDirectory:
     Attributes:
         path, directory_id (16 bytes), lock.
         failure: shared by every log in it; :attr:`offline` once the disk failed, for good.
-        clean: the last run ended with a clean shutdown (the marker was there; it is taken away on opening).
-        recovery_points, log_starts, high_watermarks: what the checkpoints said at opening.
+        clean: the last run ended with a clean shutdown (the marker was there; it is taken away on
+        opening). recovery_points, log_starts, high_watermarks: what the checkpoints said at
+        opening.
     """
 
     def __init__(
         self, path: Path, lock: DirectoryLock, *, node_id: int, cluster_id: str | None
     ) -> None:
-        """Checks meta.properties and reads the checkpoints. Raises LogDirectoryError or CorruptFile, naming what does not fit."""
+        """Checks meta.properties and reads the checkpoints. Raises LogDirectoryError or.
+
+        CorruptFile, naming what does not fit.
+        """
         self.path = path
         self.lock = lock
         self.failure = LogDirFailure(str(path))
@@ -153,7 +162,8 @@ class LogDirectory:
         try:
             return dict(file.read())
         except CorruptFile as error:
-            # Without its checkpoint a log is recovered from its beginning, which is slow and always right.
+            # Without its checkpoint a log is recovered from its beginning, which is slow and always
+            # right.
             log.warning("%s; going on without it", error)
             return {}
 
@@ -175,7 +185,10 @@ class LogDirectory:
     def open_log(
         self, key: PartitionKey, config: LogConfig, *, now_ms: int, topic_id: bytes | None = None
     ) -> Log:
-        """Open or create one partition's log, with what the checkpoints know of it. Raises LogFailed and the like."""
+        """Open or create one partition's log.
+
+        With what the checkpoints know of it. Raises LogFailed and the like.
+        """
         return Log.open(
             str(self.path / f"{key[0]}-{key[1]}"),
             config,
@@ -190,7 +203,10 @@ class LogDirectory:
     def open_logs(
         self, config_of: Callable[[str], LogConfig], *, now_ms: int, threads: int
     ) -> tuple[dict[PartitionKey, Log], dict[PartitionKey, KcoreError]]:
-        """Open every log found, ``threads`` at a time; a log that cannot be opened is returned with the reason."""
+        """Open every log found, ``threads`` at a time.
+
+        A log that cannot be opened is returned with the reason.
+        """
         found = self.partition_directories()
 
         def open_one(key: PartitionKey) -> Log | KcoreError:
@@ -223,7 +239,10 @@ class LogDirectory:
         return logs, errors
 
     def set_aside(self, key: PartitionKey, suffix: str) -> Path:
-        """Rename a (closed) partition directory to ``TOPIC-INDEX.UUID-suffix`` as Kafka does, durably."""
+        """Rename a (closed) partition directory to ``TOPIC-INDEX.UUID-suffix`` as Kafka does.
+
+        Durably.
+        """
         name = f"{key[0]}-{key[1]}"
         ending = f".{uuid.uuid4().hex}-{suffix}"
         target = self.path / (name[: 255 - len(ending)] + ending)
@@ -267,7 +286,10 @@ class LogDirectory:
         self._write("mark", self._mark_file, entries)
 
     def end_run(self, broker_epoch: int) -> None:
-        """Put the clean-shutdown marker down; only after every log is closed and every checkpoint written."""
+        """Put the clean-shutdown marker down.
+
+        Only after every log is closed and every checkpoint written.
+        """
         if not self.offline:
             CleanShutdown(broker_epoch).write(self.path)
 

@@ -29,6 +29,7 @@ cdef class Partition:
     cdef public object queued_append
     cdef public bint transactional
     cdef public long long flush_messages
+    cdef readonly bint internal
 
     cpdef bint advance(self) except -1
     cpdef int set_offsets(self, long long log_start, long long last_stable, long long high_watermark, long long log_end) except -1

@@ -1,11 +1,13 @@
 # cython: annotation_typing=False
 """One partition as this broker sees it: offsets, epochs, in-sync replicas, follower progress. Sans-IO.
 
-The four offsets obey ``log_start <= LSO <= HW <= LEO`` at every moment; :meth:`Partition.set_offsets` is the one place that
-writes them and asserts it (KAFKA-9196, KAFKA-16452). The module is compiled through ``partition.pxd``; it holds no
-clock, takes no lock, and all calls come from the node's event loop.
+The four offsets obey ``log_start <= LSO <= HW <= LEO`` at every moment;
+:meth:`Partition.set_offsets` is the one place that writes them and asserts it (KAFKA-9196,
+KAFKA-16452). The module is compiled through ``partition.pxd``; it holds no clock, takes no lock,
+and all calls come from the node's event loop.
 
-Log bytes belong to kcore; what is here is soft state, rebuilt from the image, the log and the high watermark checkpoint.
+Log bytes belong to kcore; what is here is soft state, rebuilt from the image, the log and the high
+watermark checkpoint.
 """
 
 from collections import deque
@@ -22,10 +24,14 @@ KAFKA_STORAGE_ERROR = 56
 FENCED_LEADER_EPOCH = 74
 UNKNOWN_LEADER_EPOCH = 75
 READ_COMMITTED = 1
+INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
 
 
 class FollowerState:
-    """What the leader knows of one follower, from its fetches; times are wall-clock milliseconds."""
+    """What the leader knows of one follower, from its fetches.
+
+    Times are wall-clock milliseconds.
+    """
 
     def __init__(self, broker_epoch: int) -> None:
         self.broker_epoch = broker_epoch
@@ -42,13 +48,16 @@ class Partition:
     Attributes (read from anywhere, written only by the methods here):
         log: the kcore Log, None while the log directory is offline.
         leads: this broker is the leader; alone: and the only replica.
-        log_start_offset, last_stable_offset, high_watermark, log_end_offset: in this order, never decreasing but by
+        log_start_offset, last_stable_offset, high_watermark, log_end_offset: in this order, never
+        decreasing but by
             truncation.
         fetch_waiters: delayed fetches to look at again when the high watermark moves.
         append_waiters: deque of (required end offset, waiter) for acks=all, ascending.
         queued_append: tail of the chain of off-loop appends, None when there is none.
         flush_messages: flush.messages where it is set, else -1.
-        transactional: the log holds open transactions, so the last stable offset has to be asked for.
+        internal: one of Kafka's own topics, which clients may not write to.
+        transactional: the log holds open transactions, so the last stable offset has to be asked
+        for.
     """
 
     def __init__(self, topic: str, topic_id: bytes, index: int, broker_id: int) -> None:
@@ -78,6 +87,7 @@ class Partition:
         self.queued_append: Any = None
         self.transactional = False
         self.flush_messages = -1
+        self.internal = topic in INTERNAL_TOPICS
 
     def __repr__(self) -> str:
         return (
@@ -86,7 +96,10 @@ class Partition:
         )
 
     def attach(self, log: Any, directory: Any, high_watermark: int) -> None:
-        """Take over an opened log; ``high_watermark`` is the checkpointed one, bounded by what the log has."""
+        """Take over an opened log; ``high_watermark`` is the checkpointed one.
+
+        Bounded by what the log has.
+        """
         self.log = log
         self.directory = directory
         self.offline = False
@@ -97,7 +110,10 @@ class Partition:
         )
 
     def detach(self) -> Any:
-        """Let go of the log (deleted, or its directory failed) and return it; the replica is then offline."""
+        """Let go of the log (deleted, or its directory failed) and return it.
+
+        The replica is then offline.
+        """
         log = self.log
         self.log = None
         self.offline = True
@@ -106,7 +122,10 @@ class Partition:
     def set_offsets(
         self, log_start: int, last_stable: int, high_watermark: int, log_end: int
     ) -> int:
-        """The only writer of the four offsets; a broken order is a bug here and stops the request, not the data."""
+        """The only writer of the four offsets.
+
+        A broken order is a bug here and stops the request, not the data.
+        """
         assert 0 <= log_start <= last_stable <= high_watermark <= log_end, (
             f"{self.topic}-{self.index}: offsets out of order: log start {log_start}, last stable {last_stable}, "
             f"high watermark {high_watermark}, log end {log_end}"
@@ -136,7 +155,10 @@ class Partition:
         isr: tuple[int, ...],
         now_ms: int,
     ) -> bool:
-        """Lead under ``leader_epoch``; False when nothing is new. The epoch's start is on record before any append."""
+        """Lead under ``leader_epoch``; False when nothing is new. The epoch's start is on record.
+
+        Before any append.
+        """
         if partition_epoch < self.partition_epoch or leader_epoch < self.leader_epoch:
             return False
         new_epoch = leader_epoch > self.leader_epoch or not self.leads
@@ -192,7 +214,10 @@ class Partition:
 
     @property
     def min_isr(self) -> int:
-        """min.insync.replicas, but never more than there are replicas (as Kafka's effective minimum)."""
+        """min.insync.replicas, but never more than there are replicas (as Kafka's effective.
+
+        Minimum).
+        """
         return min(self.min_isr_setting, max(1, len(self.replicas)))
 
     @property
@@ -203,7 +228,10 @@ class Partition:
     # Offsets
 
     def advance(self) -> bool:
-        """Read the log's ends again after an append, a deletion or a follower's fetch; True when the HW moved."""
+        """Read the log's ends again after an append, a deletion or a follower's fetch.
+
+        True when the HW moved.
+        """
         log = self.log
         end = log.log_end_offset
         start = log.log_start_offset
@@ -249,7 +277,10 @@ class Partition:
         self.set_offsets(log.log_start_offset, self._stable(mark, log), mark, log.log_end_offset)
 
     def epoch_error(self, current_leader_epoch: int) -> int:
-        """The wire's error for a request that believes in ``current_leader_epoch`` (-1: does not say), else 0."""
+        """The wire's error for a request that believes in ``current_leader_epoch`` (-1.
+
+        Does not say), else 0.
+        """
         if current_leader_epoch < 0 or current_leader_epoch == self.leader_epoch:
             return NONE
         return (
@@ -268,7 +299,10 @@ class Partition:
         return KAFKA_STORAGE_ERROR if self.offline else NONE
 
     def limit(self, isolation_level: int, follower: bool) -> int:
-        """The end of what a reader may see: a follower all, read_committed below the LSO, others below the HW."""
+        """The end of what a reader may see.
+
+        A follower all, read_committed below the LSO, others below the HW.
+        """
         if follower:
             return self.log_end_offset
         return self.last_stable_offset if isolation_level == READ_COMMITTED else self.high_watermark
@@ -323,11 +357,15 @@ class Partition:
         log_start_offset: int,
         now_ms: int,
     ) -> bool:
-        """Note a follower's fetch; True when the high watermark moved. An unknown replica is ignored (KIP-903)."""
+        """Note a follower's fetch; True when the high watermark moved. An unknown replica is.
+
+        Ignored (KIP-903).
+        """
         state = self.followers.get(replica_id)
         if state is None or (broker_epoch >= 0 and broker_epoch < state.broker_epoch):
             return False
-        # A follower that reads from where the leader ended at its previous fetch was caught up then (KIP-16).
+        # A follower that reads from where the leader ended at its previous fetch was caught up then
+        # (KIP-16).
         if fetch_offset >= self.log_end_offset:
             state.caught_up_ms = now_ms
         elif state.leader_end_at_fetch >= 0 and fetch_offset >= state.leader_end_at_fetch:
@@ -340,7 +378,10 @@ class Partition:
         return self.advance()
 
     def isr_candidates(self, now_ms: int, lag_max_ms: int) -> tuple[int, ...]:
-        """The in-sync replicas as they should be: expanded by who caught up, shrunk by who lags over ``lag_max_ms``."""
+        """The in-sync replicas as they should be.
+
+        Expanded by who caught up, shrunk by who lags over ``lag_max_ms``.
+        """
         wanted = []
         for replica in self.replicas:
             if replica == self.broker_id:

@@ -1,8 +1,8 @@
 """Requests that wait: fetches for bytes, acks=all appends for an offset. Deadlines are monotonic milliseconds.
 
-A waiter is looked at again when one of its partitions moved, and given up at its deadline. Moves are only noted
-(:meth:`FetchPurgatory.touch`) and worked off once a wake-up of the event loop, so that a burst of appends costs a waiting
-consumer one look.
+A waiter is looked at again when one of its partitions moved, and given up at its deadline. Moves
+are only noted (:meth:`FetchPurgatory.touch`) and worked off once a wake-up of the event loop, so
+that a burst of appends costs a waiting consumer one look.
 """
 
 import heapq
@@ -36,7 +36,10 @@ class AppendWaiter(Protocol):
     deadline_ms: int
 
     def satisfied(self) -> None:
-        """One of its partitions has replicated (and flushed, where the policy says so) what was appended."""
+        """One of its partitions has replicated (and flushed.
+
+        Where the policy says so) what was appended.
+        """
         ...
 
     def expire(self) -> None:
@@ -44,7 +47,10 @@ class AppendWaiter(Protocol):
         ...
 
     def fail(self, error: int) -> None:
-        """One of its partitions lost leadership or its disk: that one's answer is the wire's ``error``."""
+        """One of its partitions lost leadership or its disk.
+
+        That one's answer is the wire's ``error``.
+        """
         ...
 
 
@@ -59,11 +65,16 @@ class FetchPurgatory:
     def __len__(self) -> int:
         return sum(not waiter.done for _, _, waiter in self._deadlines)
 
-    def watch(self, waiter: DelayedFetch, partitions: Iterable[Partition], deadline_ms: int) -> None:
-        """Look at ``waiter`` again when one of ``partitions`` moves, and expire it at ``deadline_ms``."""
+    def watch(self, waiter: DelayedFetch, partitions: Iterable[Partition], deadline_ms: int) ->
+    None:
+        """Look at ``waiter`` again when one of ``partitions`` moves.
+
+        And expire it at ``deadline_ms``.
+        """
         for partition in partitions:
             waiters = partition.fetch_waiters
-            # Waiters answered through another partition are dropped before the list can grow on them.
+            # Waiters answered through another partition are dropped before the list can grow on
+            # them.
             if len(waiters) >= 16 and sum(w.done for w in waiters) > len(waiters) // 2:
                 partition.fetch_waiters = waiters = [w for w in waiters if not w.done]
             waiters.append(waiter)
@@ -109,7 +120,8 @@ class FetchPurgatory:
 class AppendPurgatory:
     """acks=all requests by the offset that each of their partitions has to reach.
 
-    There is no timer a request: nearly all are answered within milliseconds, so :meth:`expire` sweeps those that are left.
+    There is no timer a request: nearly all are answered within milliseconds, so :meth:`expire`
+    sweeps those that are left.
     """
 
     def __init__(self) -> None:
@@ -134,7 +146,10 @@ class AppendPurgatory:
             self._waiting.discard(partition)
 
     def fail(self, partition: Partition) -> list[AppendWaiter]:
-        """Forget everyone who waits for ``partition`` and return them: it lost leadership or its disk."""
+        """Forget everyone who waits for ``partition`` and return them.
+
+        It lost leadership or its disk.
+        """
         failed = [waiter for _, waiter in partition.append_waiters]
         partition.append_waiters.clear()
         self._waiting.discard(partition)

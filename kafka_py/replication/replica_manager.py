@@ -1,7 +1,8 @@
 """The partitions that this broker hosts: made, led, followed and deleted as the metadata image says.
 
-One thread (the node's event loop) calls everything here, except the :class:`Job` bodies that :meth:`ReplicaManager.due`
-hands out, which are made for worker threads. No event loop and no clock in here: times are arguments.
+One thread (the node's event loop) calls everything here, except the :class:`Job` bodies that
+:meth:`ReplicaManager.due` hands out, which are made for worker threads. No event loop and no clock
+in here: times are arguments.
 """
 
 import logging
@@ -9,15 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kcore.errors import KcoreError
-from kcore.log import Log
-from kcore.log_config import LogConfig
-
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.types import ChangedMetadata, ConfigResource, PartitionImage, TopicImage
 from kafka_py.replication.log_directory import LogDirectory, PartitionKey
 from kafka_py.replication.partition import Partition
 from kafka_py.replication.purgatory import AppendPurgatory, FetchPurgatory
+from kcore.errors import KcoreError
+from kcore.log import Log
+from kcore.log_config import LogConfig
 
 __all__ = ["Job", "ReplicaManager", "TopicSettings"]
 
@@ -58,7 +58,8 @@ class ReplicaManager:
     Attributes:
         log_dirs: the opened log directories.
         fetches, appends: who waits for what.
-        by_id: {topic id: {index: Partition}}; by_name: the same by the topic name's UTF-8 bytes. The hot path reads them.
+        by_id: {topic id: {index: Partition}}; by_name: the same by the topic name's UTF-8 bytes.
+        The hot path reads them.
     """
 
     def __init__(
@@ -110,7 +111,10 @@ class ReplicaManager:
     # Opening and following the image
 
     def open_logs(self, image: MetadataImage, *, now_ms: int) -> None:
-        """Open every log found in the directories, with the settings that ``image`` knows of its topic."""
+        """Open every log found in the directories.
+
+        With the settings that ``image`` knows of its topic.
+        """
         threads = self.settings["num.recovery.threads.per.data.dir"]
 
         def config_of(topic: str) -> LogConfig:
@@ -126,7 +130,10 @@ class ReplicaManager:
                 self._unopened[key] = (error, directory)
 
     def apply(self, image: MetadataImage, changed: ChangedMetadata, *, now_ms: int) -> None:
-        """Follow a committed image: create, lead, follow and delete partitions, take new settings."""
+        """Follow a committed image: create, lead, follow and delete partitions.
+
+        Take new settings.
+        """
         self._image = image
         if changed.everything:
             for topic_id in [known for known in self.by_id if known not in image.topics_by_id]:
@@ -200,7 +207,10 @@ class ReplicaManager:
     def _attach(
         self, partition: Partition, config: LogConfig, image: PartitionImage, now_ms: int
     ) -> None:
-        """Give the partition its log: the one found on disk if the topic id fits, a fresh one otherwise."""
+        """Give the partition its log: the one found on disk if the topic id fits.
+
+        A fresh one otherwise.
+        """
         key = (partition.topic, partition.index)
         if key in self._unopened:
             error, directory = self._unopened[key]
@@ -215,9 +225,7 @@ class ReplicaManager:
         try:
             if found is None:
                 directory = self._choose_directory(image)
-                opened = directory.open_log(
-                    key, config, now_ms=now_ms, topic_id=partition.topic_id
-                )
+                opened = directory.open_log(key, config, now_ms=now_ms, topic_id=partition.topic_id)
                 mark = 0
             else:
                 opened, directory = found
@@ -230,7 +238,10 @@ class ReplicaManager:
         partition.attach(opened, directory, mark)
 
     def _choose_directory(self, image: PartitionImage) -> LogDirectory:
-        """The directory that the controller assigned (KIP-858), else the working one with the fewest partitions."""
+        """The directory that the controller assigned (KIP-858).
+
+        Else the working one with the fewest partitions.
+        """
         assigned = image.directory(self.broker_id)
         working = [directory for directory in self.log_dirs if not directory.offline]
         if not working:
@@ -271,7 +282,10 @@ class ReplicaManager:
                 log.error("%s-%d: deleting its files failed: %s", partition.topic, index, error)
 
     def _set_strays_aside(self) -> None:
-        """Logs on disk that the metadata knows nothing of are renamed, never deleted (as Kafka does)."""
+        """Logs on disk that the metadata knows nothing of are renamed.
+
+        Never deleted (as Kafka does).
+        """
         for key in list(self._unclaimed):
             self._set_aside(key, *self._unclaimed.pop(key))
 
@@ -313,7 +327,10 @@ class ReplicaManager:
         self.fetches.touch(partition)
 
     def directory_failed(self, directory: LogDirectory) -> list[Partition]:
-        """Take every partition of a failed directory offline and return them; their waiters get KAFKA_STORAGE_ERROR."""
+        """Take every partition of a failed directory offline and return them.
+
+        Their waiters get KAFKA_STORAGE_ERROR.
+        """
         hit = [p for p in self.partitions() if p.directory is directory and not p.offline]
         for partition in hit:
             lost = partition.detach()
@@ -446,7 +463,10 @@ class ReplicaManager:
             directory.write_recovery_points(entries[id(directory)])
 
     def write_log_starts(self, _now_ms: int = 0) -> None:
-        """Checkpoint the log start offsets that the segment files alone do not tell, as Kafka does."""
+        """Checkpoint the log start offsets that the segment files alone do not tell.
+
+        As Kafka does.
+        """
 
         def value(_: Partition, opened: Log) -> int | None:
             segments = opened.segments
@@ -464,7 +484,10 @@ class ReplicaManager:
             directory.write_high_watermarks(entries[id(directory)])
 
     def close(self, *, broker_epoch: int, clean: bool = True) -> None:
-        """Close every log, write every checkpoint and, if ``clean``, the markers; may take as long as a flush."""
+        """Close every log, write every checkpoint and, if ``clean``, the markers.
+
+        May take as long as a flush.
+        """
         self.write_high_watermarks()
         self.write_log_starts()
         for partition, opened in self._logs():
@@ -493,5 +516,3 @@ def _flush_messages(config: LogConfig) -> int:
 
 def _ignore(_result: object) -> None:
     """For work whose count nobody asks for."""
-
-

@@ -1,1 +1,4 @@
-"""The broker process: connections, request handlers, the node that owns them, and the public ``Broker``."""
+"""The broker process: connections, request handlers, the node that owns them.
+
+And the public ``Broker``.
+"""

@@ -30,7 +30,7 @@ from kcore.endian cimport load_be16, load_be32
 
 from kafka_py.protocol.errors import ErrorCode, ProtocolError
 from kafka_py.protocol.produce import ProduceResponse
-from kafka_py.server.dispatch import CloseConnection, RequestContext, dispatch, route
+from kafka_py.server.dispatch import CloseConnection, RequestContext, dispatch, route, unsupported_api_versions
 
 log = logging.getLogger("kafka_py.server")
 
@@ -509,11 +509,8 @@ cdef class Connection:
                 self.end_with("no ApiVersions on this listener")
                 return 0
             # An unknown version of ApiVersions is answered in version 0 whatever the request's body is (KIP-511).
-            buffer = b""
-            version = 0
-            client_id = client_id
             context = self.context(key, -1, correlation, client_id, frame_bytes)
-            return self.answer(self.hub.limits.unsupported_api_versions(self.hub.node, context), frame_bytes)
+            return self.answer(unsupported_api_versions(context), frame_bytes)
         if row.api.request_header_version(version) >= 2:
             skip = self.skip_tags(body, n)
             if skip < 0:
@@ -702,6 +699,11 @@ cdef class Connection:
     def unsent_bytes(self):
         """Reply bytes that wait for the peer to read."""
         return self.out.unsent
+
+    @property
+    def frame_bytes(self):
+        """How much of an unfinished frame has arrived."""
+        return 0 if self.own is None else self.own.used
 
     @property
     def waiting_replies(self):

@@ -1,11 +1,13 @@
 """Which function answers which request: the table that ApiVersions is made from, and the general (table-codec) path.
 
-A handler is registered by ``@handles(ApiKey.METADATA)`` and called as ``handler(node, context, request)``. It returns
-the response message, or an awaitable of it, or ``None`` for a request that has no reply (Produce with acks=0). A
-request whose key or version is not in the table closes the connection, as Kafka does; so does a handler that raises:
-errors that a client should see belong into the response.
+A handler is registered by ``@handles(ApiKey.METADATA)`` and called as ``handler(node, context,
+request)``. It returns the response message, or an awaitable of it, or ``None`` for a request that
+has no reply (Produce with acks=0). A request whose key or version is not in the table closes the
+connection, as Kafka does; so does a handler that raises: errors that a client should see belong
+into the response.
 
-The compiled Produce and Fetch paths live in :mod:`kafka_py.server.connection`; whatever they decline comes here.
+The compiled Produce and Fetch paths live in :mod:`kafka_py.server.connection`; whatever they
+decline comes here.
 """
 
 import importlib
@@ -15,6 +17,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from kafka_py.protocol.api_versions import ApiVersionsResponse
+from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.registry import API, Api, ApiKey
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ __all__ = [
     "handles",
     "load_handlers",
     "route",
+    "unsupported_api_versions",
 ]
 
 BROKER: Final = "broker"
@@ -42,12 +47,18 @@ Handler = Callable[["Node", "RequestContext", Any], Any]
 
 
 class CloseConnection(Exception):
-    """Raised by a handler when the only right answer is to close the connection (e.g. a failed acks=0 produce)."""
+    """Raised by a handler when the only right answer is to close the connection (e.g. a failed.
+
+    Acks=0 produce).
+    """
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """Where a request came from; ``listener`` is the listener's name, ``role`` is BROKER or CONTROLLER."""
+    """Where a request came from; ``listener`` is the listener's name.
+
+    ``role`` is BROKER or CONTROLLER.
+    """
 
     api_key: int
     api_version: int
@@ -64,7 +75,10 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row of the table: the handler of an API on one kind of listener, and the versions that really work."""
+    """One row of the table: the handler of an API on one kind of listener.
+
+    And the versions that really work.
+    """
 
     api: Api
     handler: Handler
@@ -91,13 +105,14 @@ def handles(
 ) -> Callable[[Handler], Handler]:
     """Register the decorated function for ``key`` on the listeners ``on``.
 
-    ``versions`` narrows the schema's own range (inclusive) to what the handler really does; ``advertised_lowest`` is
-    for Produce alone, whose versions 0-2 are advertised for librdkafka's sake and refused (KAFKA-18659).
+    ``versions`` narrows the schema's own range (inclusive) to what the handler really does;
+    ``advertised_lowest`` is for Produce alone, whose versions 0-2 are advertised for librdkafka's
+    sake and refused (KAFKA-18659).
     """
 
     def register(handler: Handler) -> Handler:
         api = API[key]
-        lowest, highest = versions or (min(api.versions), max(api.versions))
+        lowest, highest = versions or api.versions
         made = Route(
             api,
             handler,
@@ -133,9 +148,7 @@ def route(role: str, key: int, version: int) -> Route | None:
 
 def advertised(role: str) -> list[tuple[int, int, int]]:
     """What ApiVersions says on this kind of listener: (api key, lowest, highest), by key."""
-    return [
-        (key, row.advertised_lowest, row.highest) for key, row in sorted(_ROUTES[role].items())
-    ]
+    return [(key, row.advertised_lowest, row.highest) for key, row in sorted(_ROUTES[role].items())]
 
 
 _HEADER: Final = struct.Struct(">ii")
@@ -144,7 +157,10 @@ _HEADER: Final = struct.Struct(">ii")
 def encode_response(
     row: Route, version: int, correlation_id: int, response: Any
 ) -> list[bytes | memoryview]:
-    """A response as the parts of one frame: length, header, body. Records stay the memoryviews that they were."""
+    """A response as the parts of one frame.
+
+    Length, header, body. Records stay the memoryviews that they were.
+    """
     parts: list[bytes | memoryview] = response.encode_parts(version)
     flexible = row.api.response_header_version(version) >= 1
     length = 4 + flexible + sum(len(part) for part in parts)
@@ -152,13 +168,28 @@ def encode_response(
     return [head + b"\0" if flexible else head, *parts]
 
 
+def unsupported_api_versions(context: RequestContext) -> list[bytes | memoryview]:
+    """The version 0 answer to an ApiVersions request of an unknown version.
+
+    The error, and what is supported (KIP-511).
+    """
+    versions = [
+        ApiVersionsResponse.ApiVersion(api_key=key, min_version=lowest, max_version=highest)
+        for key, lowest, highest in advertised(context.role)
+        if key == ApiKey.API_VERSIONS
+    ]
+    response = ApiVersionsResponse(error_code=int(ErrorCode.UNSUPPORTED_VERSION), api_keys=versions)
+    row = _ROUTES[context.role][int(ApiKey.API_VERSIONS)]
+    return encode_response(row, 0, context.correlation_id, response)
+
+
 def dispatch(
     node: "Node", row: Route, context: RequestContext, body: memoryview | bytes
 ) -> "list[bytes | memoryview] | None | Awaitable[list[bytes | memoryview] | None]":
     """Decode ``body``, call the handler, encode its answer; an awaitable when the handler's answer is one.
 
-    Raises MalformedRequest when the body is not what its version says, and whatever the handler raises: the caller
-    closes the connection.
+    Raises MalformedRequest when the body is not what its version says, and whatever the handler
+    raises: the caller closes the connection.
     """
     version = context.api_version
     request = row.api.request.decode(body, version)

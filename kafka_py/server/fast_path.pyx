@@ -27,6 +27,7 @@ cdef enum:
     COPIED_MAX = 16384
     BATCH_HEADER = 61
     CODEC_MASK = 7
+    TRANSACTIONAL = 0x10
     CODEC_ZSTD = 4
     AT_ATTRIBUTES = 21
 
@@ -173,6 +174,8 @@ cdef class FastPath:
                     return DECLINED
                 pieces[pieces_count].records = c.p
                 pieces[pieces_count].size = count
+                if c.p[AT_ATTRIBUTES + 1] & TRANSACTIONAL:
+                    return DECLINED
                 codec = c.p[AT_ATTRIBUTES + 1] & CODEC_MASK
                 if codec and (count > self.off_loop_bytes or (codec == CODEC_ZSTD and version < 7)):
                     return DECLINED
@@ -184,7 +187,7 @@ cdef class FastPath:
                 partition = <Partition>known
                 if (
                     not partition.leads or partition.offline or partition.queued_append is not None
-                    or partition.flush_messages >= 0
+                    or partition.flush_messages >= 0 or partition.internal
                     or (acks == -1 and not partition.alone and partition.under_min_isr)
                 ):
                     return DECLINED

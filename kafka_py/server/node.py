@@ -1,5 +1,6 @@
 """The node: what handlers see of the process. One object owns the configuration, the metadata image, the controller
-(when this node has the role), the partitions and the clock; handlers get it as their first argument.
+(when this node has the role), the partitions and the clock; handlers get it as their first
+argument.
 
 Everything here runs on the node's one event loop, except what :meth:`Node.in_worker` is given.
 """
@@ -30,7 +31,10 @@ T = TypeVar("T")
 
 
 class Listening:
-    """One bound listener: its name, security protocol, where it is bound and what clients are told."""
+    """One bound listener: its name, security protocol.
+
+    Where it is bound and what clients are told.
+    """
 
     __slots__ = ("advertised_host", "advertised_port", "host", "name", "port", "role", "security")
 
@@ -51,11 +55,12 @@ class Node:
         config: the typed broker configuration, dynamic broker overrides applied.
         clock: wall and monotonic time, in milliseconds.
         controller: the KRaft controller of this process.
-        replicas: the partitions this broker hosts (``.partition(topic, index)``, ``.log_dirs``, ...).
-        metrics: counters by name.
-        cluster_id, node_id, broker_epoch: identity; the epoch is -1 until the broker is registered.
-        listeners: the bound listeners by name.
-        sessions: incremental fetch sessions (KIP-227).
+        replicas: the partitions this broker hosts (``.partition(topic, index)``, ``.log_dirs``,
+        ...). metrics: counters by name. cluster_id, node_id, broker_epoch: identity; the epoch is
+        -1 until the broker is registered. listeners: the bound listeners by name. sessions:
+        incremental fetch sessions (KIP-227). flusher: the group commit that acks=all waits for.
+        touch: look at waiting requests soon, since a partition moved. wake_at: told a deadline
+        (monotonic milliseconds), the node looks at its waiters then.
     """
 
     def __init__(
@@ -83,6 +88,9 @@ class Node:
         self.fenced = True
         self.stopping = False
         self.on_submitted: Callable[[], None] = lambda: None
+        self.touch: Callable[[], None] = lambda: None
+        self.flusher: Any = None
+        self.wake_at: Callable[[int], None] = lambda _deadline_ms: None
         self._workers: ThreadPoolExecutor | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._creating: dict[str, asyncio.Future[ErrorCode]] = {}
@@ -103,8 +111,9 @@ class Node:
     async def submit(self, request: Any, context: "RequestContext | None" = None) -> Any:
         """Send a request to the active controller and wait for its committed answer.
 
-        ``request`` is a message of the controller's APIs (CreateTopics, IncrementalAlterConfigs, ...). Returns the
-        response message; when it arrives, :attr:`image` and :attr:`replicas` show the change already.
+        ``request`` is a message of the controller's APIs (CreateTopics, IncrementalAlterConfigs,
+        ...). Returns the response message; when it arrives, :attr:`image` and :attr:`replicas` show
+        the change already.
         """
         future: asyncio.Future[Any] = self.loop.create_future()
 
@@ -117,7 +126,10 @@ class Node:
         return await future
 
     def in_worker(self, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
-        """Run ``call`` in one of the node's worker threads (made at first need); for what blocks or is long."""
+        """Run ``call`` in one of the node's worker threads (made at first need).
+
+        For what blocks or is long.
+        """
         if self._workers is None:
             self._workers = ThreadPoolExecutor(
                 max_workers=self.config["background.threads"], thread_name_prefix="kafka-py-worker"
@@ -150,9 +162,10 @@ class Node:
     ) -> dict[str, ErrorCode]:
         """Create missing topics as a Metadata request with auto creation asks for.
 
-        Only call it when ``auto.create.topics.enable`` and the request allow it. Concurrent requests for one name
-        share one creation. Returns what a metadata response should say of each name until it shows up in the image:
-        UNKNOWN_TOPIC_OR_PARTITION while it is being made (clients retry, as with Kafka), or why it cannot be.
+        Only call it when ``auto.create.topics.enable`` and the request allow it. Concurrent
+        requests for one name share one creation. Returns what a metadata response should say of
+        each name until it shows up in the image: UNKNOWN_TOPIC_OR_PARTITION while it is being made
+        (clients retry, as with Kafka), or why it cannot be.
         """
         from kafka_py.server import auto_topics
 
@@ -161,7 +174,8 @@ class Node:
     async def next_producer_id(self) -> int:
         """A producer id that no other node or run hands out; takes blocks of 1,000 from the controller.
 
-        Raises ConfigError-free ApiError(COORDINATOR_LOAD_IN_PROGRESS) while the controller refuses a block.
+        Raises ConfigError-free ApiError(COORDINATOR_LOAD_IN_PROGRESS) while the controller refuses
+        a block.
         """
         from kafka_py.server import producer_ids
 
@@ -174,14 +188,20 @@ class Node:
         return taken
 
     def advertised_endpoint(self, listener: str) -> tuple[str, int]:
-        """(host, port) that clients of ``listener`` are told; the first broker listener for an unknown name."""
+        """(host, port) that clients of ``listener`` are told.
+
+        The first broker listener for an unknown name.
+        """
         found = self.listeners.get(listener)
         if found is None:
             found = next(iter(self.listeners.values()))
         return found.advertised_host, found.advertised_port
 
     def listener_port(self, name: str) -> int:
-        """The port that a listener is bound to. Raises ConfigError for a name that is not configured."""
+        """The port that a listener is bound to. Raises ConfigError for a name that is not.
+
+        Configured.
+        """
         try:
             return self.listeners[name].port
         except KeyError:

@@ -1,22 +1,25 @@
 """From what the storage core refuses to what a Produce response says of it; one table for both produce paths.
 
-UNKNOWN_SERVER_ERROR is never the answer to a produce: idempotent clients react to it in ways that break consistency.
+UNKNOWN_SERVER_ERROR is never the answer to a produce: idempotent clients react to it in ways that
+break consistency.
 """
 
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from kafka_py.protocol.errors import ErrorCode
 from kcore import errors as kcore_errors
 from kcore.errors import KcoreError
-
-from kafka_py.protocol.errors import ErrorCode
 
 __all__ = ["ProduceProblem", "describe", "error_code"]
 
 
 @dataclass(frozen=True, slots=True)
 class ProduceProblem:
-    """Why a partition's batch was refused: the wire's code, and from version 8 on which records and why."""
+    """Why a partition's batch was refused.
+
+    The wire's code, and from version 8 on which records and why.
+    """
 
     code: int
     message: str | None = None
@@ -43,7 +46,10 @@ _CODES: Final[dict[str, ErrorCode]] = {
 
 
 def error_code(error: KcoreError) -> ErrorCode:
-    """The wire's code for a refusal of the storage core; KAFKA_STORAGE_ERROR for anything about files."""
+    """The wire's code for a refusal of the storage core.
+
+    KAFKA_STORAGE_ERROR for anything about files.
+    """
     for kind in type(error).__mro__:
         found = _CODES.get(kind.__name__)
         if found is not None and kind.__module__ == kcore_errors.__name__:

@@ -1,0 +1,97 @@
+"""The network as a parameter: where a node listens, real or simulated.
+
+`RealNetwork` binds sockets of this machine; a simulation offers the same two steps over memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, Protocol
+
+__all__ = ["AddressInUse", "Bound", "Network", "RealNetwork"]
+
+BACKLOG = 4096
+
+
+class AddressInUse(OSError):
+    """A listener's address is taken; the text says which and what to do."""
+
+
+class Bound(Protocol):
+    """A bound address that does not accept yet."""
+
+    @property
+    def port(self) -> int:
+        """The port it got (a free one, where 0 was asked for)."""
+        ...
+
+    async def serve(self, protocol: Callable[[], Any]) -> None:
+        """Accept connections from now on, each with a protocol of its own."""
+        ...
+
+    def close(self) -> None:
+        """Accept no more and let the address go; connections stay. Twice is fine."""
+        ...
+
+
+class Network(Protocol):
+    """Where listeners come from."""
+
+    def bind(self, host: str, port: int, backlog: int = BACKLOG) -> Bound:
+        """Bind an address ("" is every address of the machine). Raises AddressInUse, OSError."""
+        ...
+
+
+class _Listener:
+    """A listening socket of this machine."""
+
+    def __init__(self, sock: socket.socket, backlog: int) -> None:
+        self._socket = sock
+        self._backlog = backlog
+        self._server: asyncio.Server | None = None
+        self.port: int = sock.getsockname()[1]
+
+    async def serve(self, protocol: Callable[[], Any]) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(protocol, sock=self._socket, backlog=self._backlog)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        else:
+            self._socket.close()
+
+
+class RealNetwork:
+    """TCP on this machine."""
+
+    def bind(self, host: str, port: int, backlog: int = BACKLOG) -> Bound:
+        """See `Network`; binds IPv4, or IPv6 where the host is such an address or empty."""
+        family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
+        if not host and not socket.has_dualstack_ipv6():
+            family = socket.AF_INET
+        with contextlib.ExitStack() as stack:
+            sock = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if not host else 1)
+            try:
+                sock.bind((host, port))
+                sock.listen(backlog)
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    where = f"{host or '*'}:{port}"
+                    raise AddressInUse(
+                        error.errno, f"{where} is in use; stop who listens there or choose another"
+                    ) from None
+                raise OSError(
+                    error.errno, f"{host}:{port}: {os.strerror(error.errno or 0)}"
+                ) from None
+            sock.setblocking(False)
+            stack.pop_all()
+        return _Listener(sock, backlog)

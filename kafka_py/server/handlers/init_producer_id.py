@@ -1,0 +1,45 @@
+"""InitProducerId (key 22), versions 0-5: ids for idempotent producers.
+
+Behaviour: as Apache Kafka 4.3.1 for producers without a transactional id: a fresh id of epoch 0 for
+each request. Ids come in blocks from the controller and are never handed out twice (KIP-730).
+
+Known differences: transactions are not there yet, so a transactional id is answered with
+COORDINATOR_NOT_AVAILABLE, as by a broker whose __transaction_state cannot be reached.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kafka_py.protocol.errors import ApiError, ErrorCode
+from kafka_py.protocol.registry import ApiKey
+from kafka_py.protocol.transactions import InitProducerIdRequest, InitProducerIdResponse
+from kafka_py.server.dispatch import RequestContext, handles
+
+if TYPE_CHECKING:
+    from kafka_py.server.node import Node
+
+
+@handles(ApiKey.INIT_PRODUCER_ID, versions=(0, 5))
+async def init_producer_id(
+    node: Node, context: RequestContext, request: InitProducerIdRequest
+) -> InitProducerIdResponse:
+    """Hand out a producer id."""
+    if error := refused(request):
+        return InitProducerIdResponse(error_code=int(error), producer_epoch=-1)
+    try:
+        producer_id = await node.next_producer_id()
+    except ApiError as problem:
+        return InitProducerIdResponse(error_code=int(problem.code), producer_epoch=-1)
+    return InitProducerIdResponse(producer_id=producer_id, producer_epoch=0)
+
+
+def refused(request: InitProducerIdRequest) -> ErrorCode | None:
+    """Why there is no id to have."""
+    if (request.producer_id == -1) != (request.producer_epoch == -1):
+        return ErrorCode.INVALID_REQUEST
+    if request.transactional_id is None:
+        return None
+    if not request.transactional_id:
+        return ErrorCode.INVALID_REQUEST
+    return ErrorCode.COORDINATOR_NOT_AVAILABLE

@@ -1,0 +1,417 @@
+"""Produce (key 0), versions 3-13; 0-2 are advertised for librdkafka's sake and refused (KAFKA-18659).
+
+Behaviour: as Apache Kafka 4.3.1. One batch of magic 2 a partition; acks 0 (no reply; a failure
+closes the connection), 1, and all, which waits for the high watermark and, by our default, for the
+disk. Errors are each partition's own.
+
+The compiled path (`fast_path.pyx`) answers what is usual; this handler answers everything, and the
+same. Long compressed batches are checked by a worker thread; what follows on their partition queues
+up behind them, so that appends keep their order.
+
+Known differences: a damaged batch is CORRUPT_MESSAGE or INVALID_RECORD where Apache's broker says
+UNKNOWN_SERVER_ERROR in places; transactions are not there yet, so a transactional batch belongs to
+none and is answered with INVALID_TXN_STATE.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from kafka_py.protocol.errors import ErrorCode
+from kafka_py.protocol.produce import ProduceRequest, ProduceResponse
+from kafka_py.protocol.registry import ApiKey
+from kafka_py.protocol.types import ZERO_UUID
+from kafka_py.replication.partition import Partition
+from kafka_py.server.dispatch import CloseConnection, RequestContext, handles
+from kafka_py.server.produce_errors import ProduceProblem, describe
+from kcore.errors import KcoreError
+
+if TYPE_CHECKING:
+    from kafka_py.server.node import Node
+
+ALL: Final = -1
+HEADER_BYTES: Final = 61
+AT_MAGIC: Final = 16
+AT_ATTRIBUTES: Final = 22
+CODEC: Final = 7
+ZSTD: Final = 4
+TRANSACTIONAL: Final = 0x10
+#: Longer compressed batches leave the event loop.
+OFF_LOOP_BYTES: Final = 64 * 1024
+ADMIN_CLIENT: Final = "__admin_client"
+
+PartitionResponse = ProduceResponse.PartitionProduceResponse
+
+
+class Piece:
+    """One partition of a request: what is to be appended, and what came of it."""
+
+    __slots__ = ("appended", "index", "partition", "problem", "records")
+
+    def __init__(self, index: int, records: Any) -> None:
+        self.index = index
+        self.records = records
+        self.partition: Partition | None = None
+        self.problem: ProduceProblem | None = None
+        self.appended: Any = None
+
+    def fail(self, code: ErrorCode, message: str | None = None) -> None:
+        """It was not appended."""
+        self.problem = ProduceProblem(int(code), message)
+
+    @property
+    def slow(self) -> bool:
+        """Whether its append must not run on the event loop now."""
+        partition = self.partition
+        if self.problem is not None or partition is None:
+            return False
+        if partition.queued_append is not None or partition.flush_messages >= 0:
+            return True
+        return len(self.records) > OFF_LOOP_BYTES and bool(self.records[AT_ATTRIBUTES] & CODEC)
+
+
+class Waiter:
+    """An acks=all request whose pieces are appended: an AppendWaiter of the purgatory."""
+
+    def __init__(self, pieces: list[Piece], deadline_ms: int) -> None:
+        self.pieces = pieces
+        self.deadline_ms = deadline_ms
+        self.done = False
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting = len(pieces)
+
+    def satisfied(self) -> None:
+        """One of the partitions is replicated and durable."""
+        self._waiting -= 1
+        if self._waiting == 0:
+            self._complete()
+
+    def fail(self, error: int) -> None:
+        """One of the partitions lost leadership or its disk."""
+        for piece in self.pieces:
+            partition = piece.partition
+            if partition is not None and (not partition.leads or partition.offline):
+                piece.fail(ErrorCode(error))
+        self.satisfied()
+
+    def expire(self) -> None:
+        """Time is up: those that are not replicated, or else not durable, timed out."""
+        late = [p for p in self.pieces if p.partition.high_watermark <= p.appended.last_offset]  # type: ignore[union-attr]
+        for piece in late or self.pieces:
+            if piece.problem is None:
+                piece.fail(ErrorCode.REQUEST_TIMED_OUT)
+        self._complete()
+
+    def _complete(self) -> None:
+        self.done = True
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+@handles(ApiKey.PRODUCE, versions=(3, 13), advertised_lowest=0)
+def produce(node: Node, context: RequestContext, request: ProduceRequest) -> Any:
+    """Append every partition's batch; answer now, or later for acks=all and slow batches."""
+    topics = [[Piece(p.index, p.records) for p in t.partition_data] for t in request.topic_data]
+    pieces = [piece for of_topic in topics for piece in of_topic]
+    refused = whole_error(request, pieces)
+    for topic, of_topic in zip(request.topic_data, topics, strict=True):
+        for piece in of_topic:
+            if refused is not None:
+                piece.fail(refused)
+            else:
+                find(node, context, request, topic, piece)
+    if any(piece.slow for piece in pieces):
+        return append_slowly(node, context, request, topics, reserve(pieces))
+    for piece in pieces:
+        append(node, context, piece)
+    if request.acks != ALL:
+        return answer(node, context, request, topics)
+    waiter = wait_for(node, request, pieces)
+    if waiter is None:
+        return answer(node, context, request, topics)
+    return answer_later(node, context, request, topics, waiter)
+
+
+def whole_error(request: ProduceRequest, pieces: list[Piece]) -> ErrorCode | None:
+    """The error of the request as a whole, None when there is none."""
+    if request.acks not in (-1, 0, 1):
+        return ErrorCode.INVALID_REQUIRED_ACKS
+    transactional = any(
+        piece.records is not None
+        and len(piece.records) >= HEADER_BYTES
+        and piece.records[AT_ATTRIBUTES] & TRANSACTIONAL
+        for piece in pieces
+    )
+    if not transactional:
+        return None
+    if request.transactional_id is None:
+        return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    return ErrorCode.INVALID_TXN_STATE
+
+
+def find(
+    node: Node,
+    context: RequestContext,
+    request: ProduceRequest,
+    topic: ProduceRequest.TopicProduceData,
+    piece: Piece,
+) -> None:
+    """Find a piece's partition and check what needs no look at the records."""
+    version = context.api_version
+    if version >= 13:
+        partition = node.replicas.partition_by_id(topic.topic_id, piece.index)
+        known = topic.topic_id in node.image.topics_by_id
+    else:
+        partition = node.replicas.partition(topic.name, piece.index)
+        known = topic.name in node.image.topics
+    if partition is None:
+        by_id = version >= 13 and not known
+        piece.fail(ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        return
+    check_batch(piece, version)
+    if piece.problem is not None:
+        return
+    if partition.internal and context.client_id != ADMIN_CLIENT:
+        piece.fail(ErrorCode.INVALID_TOPIC_EXCEPTION)
+    elif error := partition.leader_error(-1):
+        piece.fail(ErrorCode(error))
+    elif request.acks == ALL and partition.under_min_isr:
+        piece.fail(ErrorCode.NOT_ENOUGH_REPLICAS)
+    piece.partition = partition
+
+
+def check_batch(piece: Piece, version: int) -> None:
+    """What Kafka checks of a batch before any partition sees it."""
+    records = piece.records
+    if records is None or len(records) < HEADER_BYTES:
+        piece.fail(
+            ErrorCode.INVALID_RECORD,
+            f"Produce requests with version {version} must have at least one record batch",
+        )
+    elif records[AT_MAGIC] != 2:
+        piece.fail(
+            ErrorCode.INVALID_RECORD,
+            f"Produce requests with version {version} take record batches of magic 2 only",
+        )
+    elif records[AT_ATTRIBUTES] & CODEC == ZSTD and version < 7:
+        piece.fail(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
+
+
+def append(node: Node, context: RequestContext, piece: Piece) -> None:
+    """Append on the event loop, and note what moved."""
+    partition = piece.partition
+    if piece.problem is not None or partition is None:
+        return
+    try:
+        piece.appended = partition.log.append(
+            piece.records, leader_epoch=partition.leader_epoch, now_ms=context.now_ms
+        )
+    except KcoreError as error:
+        piece.problem = describe(error, partition)
+        return
+    if partition.advance():
+        node.replicas.progressed(partition)
+
+
+# ----------------------------------------------------------------------------------- slow appends
+
+
+def reserve(pieces: list[Piece]) -> list[asyncio.Future[None] | None]:
+    """Queue every piece up at its partition, at once; returns whom each waits for.
+
+    All places of a request are taken together, so two requests never wait for each other.
+    """
+    loop = asyncio.get_running_loop()
+    previous: list[asyncio.Future[None] | None] = []
+    for piece in pieces:
+        partition = piece.partition
+        if piece.problem is None and partition is not None:
+            previous.append(partition.queued_append)
+            partition.queued_append = loop.create_future()
+        else:
+            previous.append(None)
+    return previous
+
+
+def append_slowly(
+    node: Node,
+    context: RequestContext,
+    request: ProduceRequest,
+    topics: list[list[Piece]],
+    previous: list[asyncio.Future[None] | None],
+) -> Coroutine[Any, Any, ProduceResponse | None]:
+    """Append in worker threads where that is better; the places in the queues are taken already."""
+    pieces = [piece for of_topic in topics for piece in of_topic]
+    places = [
+        piece.partition.queued_append
+        if piece.problem is None and piece.partition is not None
+        else None
+        for piece in pieces
+    ]
+
+    async def work() -> ProduceResponse | None:
+        for piece, earlier, place in zip(pieces, previous, places, strict=True):
+            if place is None:
+                continue
+            try:
+                if earlier is not None:
+                    await earlier
+                await append_off_loop(node, context, piece)
+            finally:
+                place.set_result(None)
+                if piece.partition is not None and piece.partition.queued_append is place:
+                    piece.partition.queued_append = None
+        node.touch()
+        waiter = wait_for(node, request, pieces) if request.acks == ALL else None
+        if waiter is not None:
+            await waiter.future
+        return answer(node, context, request, topics)
+
+    return work()
+
+
+async def append_off_loop(node: Node, context: RequestContext, piece: Piece) -> None:
+    """Append one piece in a worker thread, flush it there if flush.messages asks for it."""
+    partition = piece.partition
+    assert partition is not None
+    error = partition.leader_error(-1)
+    if error:
+        piece.fail(ErrorCode(error))
+        return
+    log, epoch = partition.log, partition.leader_epoch
+
+    def work() -> Any:
+        done = log.append(piece.records, leader_epoch=epoch, now_ms=context.now_ms)
+        if 0 <= partition.flush_messages <= log.unflushed_messages:
+            log.flush(now_ms=context.now_ms)
+        return done
+
+    try:
+        piece.appended = await node.in_worker(work)
+    except KcoreError as problem:
+        piece.problem = describe(problem, partition)
+        return
+    if partition.log is log and partition.advance():
+        node.replicas.progressed(partition)
+
+
+# ----------------------------------------------------------------------------------- acks=all
+
+
+def wait_for(node: Node, request: ProduceRequest, pieces: list[Piece]) -> Waiter | None:
+    """Who waits for the pieces that are not replicated or durable yet; None when all are."""
+    waiting = []
+    for piece in pieces:
+        partition = piece.partition
+        if piece.problem is not None or partition is None or piece.appended is None:
+            continue
+        if partition.offline:
+            piece.fail(ErrorCode.KAFKA_STORAGE_ERROR)
+            continue
+        last_offset = piece.appended.last_offset
+        unflushed = node.flusher.waits and partition.log.recovery_point <= last_offset
+        if partition.high_watermark <= last_offset or unflushed:
+            waiting.append(piece)
+    if not waiting:
+        return None
+    waiter = Waiter(waiting, node.clock.monotonic_ms() + max(0, request.timeout_ms))
+    for piece in waiting:
+        assert piece.partition is not None
+        end_offset = piece.appended.last_offset + 1
+        node.replicas.appends.watch(waiter, piece.partition, end_offset)
+        node.flusher.appended(piece.partition, end_offset)
+    return waiter
+
+
+async def answer_later(
+    node: Node,
+    context: RequestContext,
+    request: ProduceRequest,
+    topics: list[list[Piece]],
+    waiter: Waiter,
+) -> ProduceResponse | None:
+    """The answer once everything is replicated and durable, or the time is up."""
+    await waiter.future
+    return answer(node, context, request, topics)
+
+
+# ----------------------------------------------------------------------------------- the answer
+
+
+def answer(
+    node: Node, context: RequestContext, request: ProduceRequest, topics: list[list[Piece]]
+) -> ProduceResponse | None:
+    """The response; for acks=0 none, and a failure closes the connection."""
+    if request.acks == 0:
+        failed = next((p for of in topics for p in of if p.problem is not None), None)
+        if failed is not None and failed.problem is not None:
+            name = ErrorCode(failed.problem.code).name
+            raise CloseConnection(f"a produce with acks=0 failed: {name}")
+        return None
+    by_id = context.api_version >= 13
+    response = ProduceResponse(
+        responses=[
+            ProduceResponse.TopicProduceResponse(
+                name="" if by_id else topic.name,
+                topic_id=topic.topic_id if by_id else ZERO_UUID,
+                partition_responses=[one_answer(context, piece) for piece in of_topic],
+            )
+            for topic, of_topic in zip(request.topic_data, topics, strict=True)
+        ]
+    )
+    if context.api_version >= 10:
+        add_leaders(node, context, response, topics)
+    return response
+
+
+def one_answer(context: RequestContext, piece: Piece) -> PartitionResponse:
+    """What is said of one partition."""
+    problem, done = piece.problem, piece.appended
+    if problem is not None:
+        return PartitionResponse(
+            index=piece.index,
+            error_code=problem.code,
+            base_offset=-1,
+            log_start_offset=problem.log_start_offset,
+            error_message=problem.message,
+            record_errors=[
+                ProduceResponse.BatchIndexAndErrorMessage(
+                    batch_index=index, batch_index_error_message=text
+                )
+                for index, text in problem.record_errors
+            ],
+        )
+    return PartitionResponse(
+        index=piece.index,
+        base_offset=done.base_offset,
+        log_append_time_ms=done.log_append_time_ms,
+        log_start_offset=done.log_start_offset,
+    )
+
+
+def add_leaders(
+    node: Node,
+    context: RequestContext,
+    response: ProduceResponse,
+    topics: list[list[Piece]],
+) -> None:
+    """Where the leader of partitions is that this broker does not lead (KIP-951)."""
+    brokers: dict[int, Any] = {}
+    for topic, of_topic in zip(response.responses, topics, strict=True):
+        for said, piece in zip(topic.partition_responses, of_topic, strict=True):
+            partition = piece.partition
+            moved = said.error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+            if not moved or partition is None:
+                continue
+            said.current_leader = ProduceResponse.LeaderIdAndEpoch(
+                leader_id=partition.leader_id, leader_epoch=partition.leader_epoch
+            )
+            broker = node.image.brokers.get(partition.leader_id)
+            endpoint = None if broker is None else broker.endpoint(context.listener)
+            if broker is not None and endpoint is not None:
+                brokers[broker.id] = ProduceResponse.NodeEndpoint(
+                    node_id=broker.id, host=endpoint.host, port=endpoint.port, rack=broker.rack
+                )
+    response.node_endpoints = list(brokers.values())
