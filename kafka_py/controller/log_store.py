@@ -51,6 +51,7 @@ __all__ = [
 
 METADATA_DIRECTORY = "__cluster_metadata-0"
 QUORUM_STATE_FILE = "quorum-state"
+_FETCHED = ".fetched"
 _METADATA_TOPIC_ID = bytes(15) + b"\x01"
 
 
@@ -165,7 +166,7 @@ class KcoreLogStore:
         self.path = Path(metadata_dir) / METADATA_DIRECTORY
         self.path.mkdir(parents=True, exist_ok=True)
         self.kraft_version = kraft_version
-        self._snapshots = self._find_snapshots()
+        self._snapshots, fetched = self._find_snapshots()
         self._partial = bytearray()
         config = replace(
             LogConfig(),
@@ -185,25 +186,34 @@ class KcoreLogStore:
             topic_id=_METADATA_TOPIC_ID,
             failure=failure,
         )
-        self._align_with_snapshots()
+        for name in sorted(fetched):
+            self._install(name)
 
-    def _find_snapshots(self) -> list[SnapshotId]:
-        found = []
+    def _find_snapshots(self) -> tuple[list[SnapshotId], list[str]]:
+        """(complete snapshots, names of fetched ones at which the log has not begun yet)."""
+        found, fetched = [], []
         for name in os.listdir(self.path):
             if name.endswith((".part", ".tmp", ".checkpoint.deleted")):
                 os.unlink(self.path / name)
-                continue
-            snapshot = snapshot_id_of(name)
-            if snapshot is not None:
+            elif name.endswith(_FETCHED):
+                fetched.append(name)
+            elif (snapshot := snapshot_id_of(name)) is not None:
                 found.append(snapshot)
-        return sorted(found)
+        return sorted(found), fetched
 
-    def _align_with_snapshots(self) -> None:
-        """A log that ends below the newest snapshot, as a fetched one leaves it when the crash came
-        between its rename and the restart of the log, begins again at the snapshot."""
-        latest = self.latest_snapshot
-        if latest is not None and self.log.log_end_offset < latest.offset:
-            self.log.truncate_fully_and_start_at(latest.offset)
+    def _install(self, name: str) -> None:
+        """Begin the log anew at a fetched snapshot, which has its final name only after that: so a
+        crash between the two is told from a log that lost bytes."""
+        final = name.removesuffix(_FETCHED)
+        snapshot = snapshot_id_of(final)
+        assert snapshot is not None
+        self.log.truncate_fully_and_start_at(snapshot.offset)
+        syscalls.rename(str(self.path / name), str(self.path / final))
+        syscalls.fsync_dir(str(self.path))
+        for old in [one for one in self._snapshots if one.offset < snapshot.offset]:
+            syscalls.unlink(str(self.path / snapshot_name(old)))
+            self._snapshots.remove(old)
+        bisect.insort(self._snapshots, snapshot)
 
     @property
     def start_offset(self) -> int:
@@ -239,6 +249,9 @@ class KcoreLogStore:
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
         """See `RaftLog`."""
+        latest = self.log.leader_epochs.latest
+        if latest is not None and epoch >= latest:
+            return latest, self.log.log_end_offset
         known, end = self.log.end_offset_for_epoch(epoch)
         if known >= 0:
             return known, end
@@ -290,7 +303,8 @@ class KcoreLogStore:
         self.log.truncate_to(offset)
 
     def write_snapshot(self, snapshot: SnapshotId, batches: Iterable[bytes]) -> None:
-        """See `LogStore`."""
+        """See `LogStore`. Flushes the log: what is below a snapshot counts as durable at start."""
+        self.log.flush()
         syscalls.replace_file(str(self.path / snapshot_name(snapshot)), b"".join(batches))
         if snapshot not in self._snapshots:
             bisect.insort(self._snapshots, snapshot)
@@ -301,9 +315,10 @@ class KcoreLogStore:
             self._partial.clear()
         self._partial += chunk.data
         if chunk.last:
-            self.write_snapshot(chunk.id, [bytes(self._partial)])
+            name = snapshot_name(chunk.id) + _FETCHED
+            syscalls.replace_file(str(self.path / name), bytes(self._partial))
             self._partial = bytearray()
-            self.log.truncate_fully_and_start_at(chunk.id.offset)
+            self._install(name)
 
     def read_snapshot_file(self, snapshot: SnapshotId) -> bytes:
         """See `LogStore`."""

@@ -27,11 +27,11 @@ from kafka_py.controller.raft_states import State
 from kafka_py.controller.raft_types import Inbound, Ready, SnapshotId, VoterSet
 from kafka_py.controller.result import Result
 from kafka_py.controller.settings import ControllerSettings
-from kafka_py.controller.snapshots import encode_snapshot, epoch_start_batch
+from kafka_py.controller.snapshots import epoch_start_batch
+from kafka_py.controller.snapshotting import Snapshotting
 from kafka_py.controller.warm import compile_codecs
 from kafka_py.metadata.features import SUPPORTED, record_version
 from kafka_py.metadata.image import MetadataImage
-from kafka_py.metadata.snapshot import image_records
 from kafka_py.metadata.types import ChangedMetadata
 from kafka_py.protocol.brokers import ControllerRegistrationRequest
 from kafka_py.protocol.errors import ErrorCode
@@ -136,9 +136,7 @@ class ControllerNode:
         self._failed = False
         self._closed = False
         self._idle_records = 0
-        self._snapshotting = False
-        self._bytes_since_snapshot = 0
-        self._snapshot_at_ms = clock.monotonic_ms() + settings.snapshot_interval_ms
+        self._snapshots = Snapshotting(store, settings, clock, self._run_off_thread, self._fail)
         self._idle_at_ms = _NEVER
         self._barrier = 0
         self._committed, self._last_timestamp_ms = load_image(store)
@@ -151,15 +149,24 @@ class ControllerNode:
 
     @classmethod
     def open(
-        cls, metadata_dir: str, *, clock: Clock, segment_bytes: int = 1 << 30, **arguments: Any
+        cls,
+        metadata_dir: str,
+        *,
+        clock: Clock,
+        segment_bytes: int = 1 << 30,
+        failure: Any = None,
+        **arguments: Any,
     ) -> ControllerNode:
         """A node over Kafka's own files in `metadata_dir`, the formatted log directory that holds
-        `__cluster_metadata-0/`; recovers what an unclean stop left.  `arguments` are those of the
-        constructor, without `store` and `bootstrap`.
+        `__cluster_metadata-0/`; recovers what an unclean stop left.  `failure` is the
+        `kcore.log.LogDirFailure` of that directory; `arguments` are those of the constructor,
+        without `store` and `bootstrap`.
 
         Raises kcore.errors.LogFailed, CorruptLog, CorruptFile, CorruptBatch.
         """
-        store = KcoreLogStore(metadata_dir, now_ms=clock.now_ms(), segment_bytes=segment_bytes)
+        store = KcoreLogStore(
+            metadata_dir, now_ms=clock.now_ms(), segment_bytes=segment_bytes, failure=failure
+        )
         return cls(store, clock=clock, bootstrap=read_bootstrap(metadata_dir), **arguments)
 
     def _new_replica(self, voters: VoterSet) -> RaftReplica:
@@ -300,13 +307,14 @@ class ControllerNode:
             self._drain()
         if self._controller is not None and now >= self._idle_at_ms:
             self._append_idle(now)
-        self._maybe_snapshot(now)
+        if self._snapshots.is_due(now):
+            self.snapshot()
 
     def next_deadline_ms(self) -> int:
         """Monotonic time of the next `tick` that has something to do."""
         if self._closed or self._failed:
             return _NEVER
-        deadline = min(self.replica.next_deadline_ms(), self._snapshot_at_ms)
+        deadline = min(self.replica.next_deadline_ms(), self._snapshots.due_at_ms)
         if self._controller is not None:
             deadline = min(deadline, self._idle_at_ms, self._controller.next_deadline_ms())
         return deadline
@@ -318,7 +326,7 @@ class ControllerNode:
         if not self._failed:
             self.replica.resign(self._clock.monotonic_ms())
             self._drain()
-        self._closed = True
+        self._closed = self._snapshots.closed = True
         self._lose_leadership()
         self.store.close()
 
@@ -396,7 +404,7 @@ class ControllerNode:
             self.store.truncate_to(ready.truncate_to)
         if ready.append:
             self.store.append(ready.append)
-            self._bytes_since_snapshot += sum(len(batch.data) for batch in ready.append)
+            self._snapshots.note_appended(sum(len(batch.data) for batch in ready.append))
         if ready.flush:
             self.store.flush()
         for request in ready.requests:
@@ -413,6 +421,9 @@ class ControllerNode:
                     self._start_flush()
         elif ready.append or ready.truncate_to is not None or ready.snapshot_chunks:
             self.replica.fetched(now)
+
+    def _run_off_thread(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        self._run_blocking(work, then)
 
     def _start_flush(self) -> None:
         if self._flushing:
@@ -564,52 +575,17 @@ class ControllerNode:
 
     # -- snapshots ---------------------------------------------------------------------------------
 
-    def _maybe_snapshot(self, now_ms: int) -> None:
-        """A snapshot every so many bytes, or after so long when anything came (KIP-630)."""
-        due = self._bytes_since_snapshot >= self.settings.snapshot_bytes
-        if now_ms >= self._snapshot_at_ms:
-            due = due or self._bytes_since_snapshot > 0
-            self._snapshot_at_ms = now_ms + self.settings.snapshot_interval_ms
-        if due and not self._snapshotting and not self._committed.in_transaction:
-            self.snapshot()
-
     def snapshot(self) -> SnapshotId | None:
         """Write a snapshot of what is committed; None when there is nothing new."""
-        snapshot_id = SnapshotId(self.applied_offset + 1, self._applied_epoch)
-        latest = self.store.latest_snapshot
-        if self._committed.in_transaction or (latest is not None and latest >= snapshot_id):
+        if self._committed.in_transaction:
             return None
-        self._snapshotting = True
-        self._bytes_since_snapshot = 0
-        image, level = self._committed.thaw(), self._committed.metadata_version
-        timestamp_ms, now_ms = self._last_timestamp_ms, self._clock.now_ms()
-
-        def write() -> None:
-            values = (
-                encode_record(record, record_version(record, level))
-                for record in image_records(image)
-            )
-            batches = encode_snapshot(
-                snapshot_id,
-                values,
-                last_timestamp_ms=timestamp_ms,
-                now_ms=now_ms,
-                kraft_version=self.kraft_version,
-                voters=self.replica.voters,
-            )
-            self.store.write_snapshot(snapshot_id, batches)
-
-        self._run_blocking(write, self._snapshot_written)
-        return snapshot_id
-
-    def _snapshot_written(self, result: Any) -> None:
-        self._snapshotting = False
-        if isinstance(result, BaseException):
-            self._fail(result)
-            return
-        if not self._closed:
-            settings = self.settings
-            self.store.clean(settings.retention_bytes, settings.retention_ms, self._clock.now_ms())
+        return self._snapshots.take(
+            SnapshotId(self.applied_offset + 1, self._applied_epoch),
+            self._committed.thaw(),
+            last_timestamp_ms=self._last_timestamp_ms,
+            kraft_version=self.kraft_version,
+            voters=self.replica.voters,
+        )
 
 
 def _run_inline(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
