@@ -82,10 +82,9 @@ class ControllerNode:
     quorum (a sole voter leads when it returns, and `image` has the bootstrap records), `tick`
     whenever `next_deadline_ms` has come, `close()`.
 
-    Attributes (read only):
-      image        committed metadata, immutable; replaced as records commit
-      applied_offset  of the last committed record, which `image.offset` lags behind while only
-                   NoOpRecords come; what a broker reports in its heartbeat
+    Read only: `image`, committed metadata, immutable, replaced as records commit; `applied_offset`
+    of the last committed record, which `image.offset` lags behind while only NoOpRecords come: what
+    a broker reports in its heartbeat.
     """
 
     def __init__(
@@ -136,7 +135,9 @@ class ControllerNode:
         self._failed = False
         self._closed = False
         self._idle_records = 0
-        self._snapshots = Snapshotting(store, settings, clock, self._run_off_thread, self._fail)
+        self._snapshots = Snapshotting(
+            store, settings, clock, lambda work, then: self._run_blocking(work, then), self._fail
+        )
         self._idle_at_ms = _NEVER
         self._barrier = 0
         self._committed, self._last_timestamp_ms = load_image(store)
@@ -421,9 +422,6 @@ class ControllerNode:
                     self._start_flush()
         elif ready.append or ready.truncate_to is not None or ready.snapshot_chunks:
             self.replica.fetched(now)
-
-    def _run_off_thread(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        self._run_blocking(work, then)
 
     def _start_flush(self) -> None:
         if self._flushing:
