@@ -23,7 +23,7 @@ class OffsetIndex:
     base_offset: int
     def __init__(self, path: str, base_offset: int, bytes_max: int = ...) -> None: ...
     def load(self, log_bytes: int) -> None:
-        """Reads the file. Raises CorruptFile when it is no sane index of a log of that many bytes."""
+        """Reads the file. Raises CorruptFile when it is no sane index of a log of that size."""
     def add(self, offset: int, position: int) -> None:
         """Raises ValueError when the offset does not follow, or does not fit into 32 bits."""
     def lookup(self, offset: int) -> int:
@@ -45,9 +45,9 @@ class TimeIndex:
     def load(self, next_offset: int) -> None:
         """Reads the file. Raises CorruptFile when it is no sane index of a log that ends there."""
     def add(self, timestamp: int, offset: int, when_full: bool = False) -> None:
-        """Nothing happens unless the timestamp is above the last one. Raises ValueError when full."""
+        """Ignored unless the timestamp is above the last one. Raises ValueError when full."""
     def lookup(self, timestamp: int) -> int:
-        """Offset of the last entry at or below the timestamp, the base offset when there is none."""
+        """Offset of the last entry at or below the timestamp, else the base offset."""
     def truncate_to(self, offset: int) -> None: ...
     def write(self) -> None: ...
     def __len__(self) -> int: ...

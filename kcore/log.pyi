@@ -20,7 +20,7 @@ CLIENT: Literal[1]
 COORDINATOR: Literal[2]
 RAFT: Literal[3]
 
-Buffer = bytes | bytearray | memoryview
+_Buffer = bytes | bytearray | memoryview
 
 class Log:
     """One partition's directory. Caveats first:
@@ -59,6 +59,7 @@ class Log:
     recovery_point: int
     last_flush_ms: int
     truncations: int
+    closed: bool
     @property
     def flushed_offset(self) -> int:
         """Everything below is on disk: the same as recovery_point."""
@@ -69,7 +70,7 @@ class Log:
     @property
     def segments(self) -> list[SegmentInfo]: ...
     def append(
-        self, batches: Buffer, *, leader_epoch: int, now_ms: int, origin: int = ...
+        self, batches: _Buffer, *, leader_epoch: int, now_ms: int, origin: int = ...
     ) -> Appended:
         """Appends one batch (CLIENT, COORDINATOR), or one or more (RAFT: offsets assigned;
         REPLICA: offsets and epochs kept, they must follow on).
@@ -78,15 +79,25 @@ class Log:
         UnsupportedCompression, OutOfOrderSequence, InvalidProducerEpoch, LogFailed; nothing was
         appended then. A duplicate of an idempotent producer is no error: Appended.duplicate."""
     def read(
-        self, offset: int, bytes_max: int, *, end_offset: int | None = None, at_least_one: bool = True
+        self,
+        offset: int,
+        bytes_max: int,
+        *,
+        end_offset: int | None = None,
+        at_least_one: bool = True,
     ) -> LogSlice:
         """Batches from the one that holds `offset` on, none that ends at or above end_offset.
 
         Raises OffsetOutOfRange unless log_start_offset <= offset <= log_end_offset."""
     def is_cold(self, offset: int, bytes_max: int) -> bool:
-        """Whether read() there may have to wait for the disk: then use read_cold in a worker thread."""
+        """Whether read() there may wait for the disk: then use read_cold in a worker thread."""
     def read_cold(
-        self, offset: int, bytes_max: int, *, end_offset: int | None = None, at_least_one: bool = True
+        self,
+        offset: int,
+        bytes_max: int,
+        *,
+        end_offset: int | None = None,
+        at_least_one: bool = True,
     ) -> LogSlice:
         """read() for a worker thread: everything it touches is faulted in without the GIL."""
     def warm(self, slice: LogSlice) -> None:
@@ -109,8 +120,14 @@ class Log:
     def roll(self, now_ms: int) -> None:
         """Starts a new segment, unless the active one is empty."""
     def truncate_to(self, offset: int) -> bool:
-        """Drops everything at or above offset (a batch that spans it goes too); True if any did."""
-    def truncate_fully_and_start_at(self, offset: int, log_start_offset: int | None = None) -> None: ...
+        """Drops everything at or above offset (a batch that spans it goes too); True if any did.
+
+        The log then ends where its last batch does, below offset if a gap follows. Write the
+        (lower) recovery_point to its checkpoint before the next flush: an old one makes a later
+        torn tail look like corruption."""
+    def truncate_fully_and_start_at(
+        self, offset: int, log_start_offset: int | None = None
+    ) -> None: ...
     def advance_log_start(self, offset: int) -> bool:
         """DeleteRecords: raises OffsetOutOfRange above the end; False when already there."""
     def delete_old_segments(self, now_ms: int, high_watermark: int) -> list[DeletedSegment]: ...

@@ -1,7 +1,7 @@
 """What one log may be told: the topic-level settings of Kafka that reach the storage core.
 
-Names are Kafka's with dots as underscores and the unit last; defaults are those of Apache Kafka 4.3.
-A LogConfig is a value: change it with dataclasses.replace and hand the new one to Log.update_config.
+Names are Kafka's with dots as underscores and the unit last; defaults are those of Apache Kafka
+4.3. A LogConfig is a value: change it with dataclasses.replace, then call Log.update_config.
 """
 
 from dataclasses import dataclass
@@ -73,7 +73,9 @@ class LogConfig:
         if self.segment_index_bytes < 4:
             raise ValueError(f"segment_index_bytes {self.segment_index_bytes} is below 4")
         if self.compression not in COMPRESSIONS:
-            raise ValueError(f"compression {self.compression!r} is none of {', '.join(COMPRESSIONS)}")
+            raise ValueError(
+                f"compression {self.compression!r} is none of {', '.join(COMPRESSIONS)}"
+            )
         if self.timestamp_type not in (TIMESTAMP_CREATE, TIMESTAMP_APPEND):
             raise ValueError(f"timestamp_type {self.timestamp_type} is neither 0 nor 1")
         for name in (

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 class LogDirFailure:
-    """Shared by all logs of one log directory: the first disk error puts all of it offline for good."""
+    """Shared by all logs of a directory: the first disk error puts all of it offline for good."""
 
     def __init__(self, path: str = "") -> None: ...
     path: str

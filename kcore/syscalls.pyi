@@ -5,9 +5,9 @@ from typing import Final
 CALLS: Final[tuple[str, ...]]
 
 def inject(call: str, nth: int, errno: int, times: int = 1) -> None:
-    """From now on the nth call (1 = the next one) of that kind fails with errno, `times` times in a row.
+    """The nth call (1 = the next one) of that kind fails with errno, `times` times in a row.
 
-    errno 0 on "pwrite" means a short write (half the bytes), which the wrapper must finish by itself.
+    errno 0 on "pwrite" means a short write (half the bytes), which the wrapper must finish.
     Raises KeyError for a name that is not in CALLS."""
 
 def clear() -> None:
@@ -23,7 +23,7 @@ def fsync_dir(path: str) -> None:
     """Makes the names in that directory durable. Raises OSError."""
 
 def replace_file(path: str, data: bytes | bytearray | memoryview, *, durable: bool = True) -> None:
-    """Puts `data` under `path` at once: written to path + ".tmp", fsync, rename, fsync of the directory.
+    """Puts `data` under `path` at once: path + ".tmp", fsync, rename, fsync of the directory.
 
     A reader sees the old content or the new, never a mixture. durable=False leaves both syncs out.
     Raises OSError; the old file is then still there (unless the last sync failed)."""
@@ -36,7 +36,6 @@ def read_file(path: str) -> bytes:
 
 def rename(source: str, target: str) -> None: ...
 def unlink(path: str) -> None: ...
-
 def fsync_file(path: str) -> None:
     """Makes the content of a file durable through a descriptor of its own. Raises OSError."""
 

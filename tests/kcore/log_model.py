@@ -3,9 +3,10 @@
     python -m tests.kcore.log_model --seeds 200            # seeds 0..199
     python -m tests.kcore.log_model --seed 17 --steps 400  # one seed again
 
-A crash is a copy of the directory at any moment: what was not flushed is then kept, cut at any byte,
-or overwritten with noise or zeros, and files that were not yet synced may be missing or cut. Everything
-that a flush covered must be there afterwards, what follows it must be a prefix of what was appended.
+A crash is a copy of the directory at any moment: what was not flushed is then kept, cut at any
+byte, or overwritten with noise or zeros, and files that were not yet synced may be damaged too.
+Everything that a flush covered must be there afterwards, and what follows it must be a prefix of
+what was appended.
 """
 
 import argparse
@@ -42,7 +43,7 @@ class Stored:
 
 @dataclass
 class Derived:
-    """What the batches say about producers: computed from the list, as slowly and plainly as it gets."""
+    """What the batches say about producers, computed from the list as plainly as it gets."""
 
     next_sequence: dict[int, int] = field(default_factory=dict)
     ongoing: dict[int, int] = field(default_factory=dict)
@@ -123,9 +124,7 @@ class Model:
         ]
 
     def store(self, sent: bytes, origin: int, **facts: object) -> None:
-        result = self.log.append(
-            sent, leader_epoch=self.epoch, now_ms=self.now_ms, origin=origin
-        )
+        result = self.log.append(sent, leader_epoch=self.epoch, now_ms=self.now_ms, origin=origin)
         assert not result.duplicate
         assert result.base_offset == self.end, (result, self.end)
         data = bytearray(sent)
@@ -154,7 +153,11 @@ class Model:
     def append_idempotent(self) -> None:
         derived = Derived.of(self.history)
         transactional = self.random.random() < 0.5
-        fresh = {b.producer[0] for b in self.batches if b.producer and b.producer[1] >= 0 and b.base_offset >= self.log_start}
+        fresh = {
+            b.producer[0]
+            for b in self.batches
+            if b.producer and b.producer[1] >= 0 and b.base_offset >= self.log_start
+        }
         known = [
             p
             for p in derived.next_sequence
@@ -257,16 +260,14 @@ class Model:
         kept = [b for b in self.batches if b.last_offset < offset]
         solid = kept[-1].last_offset + 1 if kept else self.log_start
         if offset < self.end:
-            # No gap is left at the end, so that a restart finds the same end; a segment may begin in one.
+            # No gap is left at the end: a restart finds the same end. A segment may begin in one.
             bases = [s.base_offset for s in self.log.segments if s.base_offset <= offset]
             assert self.log.log_end_offset == max(solid, *bases, self.log_start)
         self.end = self.log.log_end_offset
         self.batches = kept
         self.history = [b for b in self.history if b.last_offset < offset]
         sizes = self.sizes()
-        self.flushed_sizes = {
-            n: min(s, self.flushed_sizes.get(n, 0)) for n, s in sizes.items()
-        }
+        self.flushed_sizes = {n: min(s, self.flushed_sizes.get(n, 0)) for n, s in sizes.items()}
         last = self.log.segments[-1]
         self.flushed_sizes[Path(last.path).name] = last.size_bytes
 
@@ -302,8 +303,8 @@ class Model:
         self.log.delete_files_due(self.now_ms)
 
     def forget_deleted(self) -> None:
-        # Batches that the start offset passed may be on disk or not; nobody may ask for them. Those of
-        # producers stay in the list: their state outlives them until the next reopening.
+        # Batches that the start offset passed may be on disk or not; nobody may ask for them. They
+        # stay in the history: what they told of producers outlives them.
         first = self.log.segments[0].base_offset
         self.batches = [b for b in self.batches if b.last_offset >= min(first, self.log_start)]
 
@@ -315,8 +316,9 @@ class Model:
         self.flushed_sizes = self.sizes()
 
     def damage(self, path: Path, safe: int, *, may_shrink: bool) -> None:
-        """Does to the bytes behind `safe` what a power cut may do. The size of a log file was journaled
-        before its bytes were written, so that of a closed segment stays."""
+        """Does to the bytes behind `safe` what a power cut may do.
+
+        The size of a closed segment was journaled when its space was taken, so it stays."""
         data = path.read_bytes()
         if len(data) <= safe:
             return
@@ -342,7 +344,9 @@ class Model:
         if torn:
             for path in sorted(self.path.iterdir()):
                 if path.suffix == ".log":
-                    self.damage(path, self.flushed_sizes.get(path.name, 0), may_shrink=path.name == last)
+                    self.damage(
+                        path, self.flushed_sizes.get(path.name, 0), may_shrink=path.name == last
+                    )
                 elif (
                     path.suffix in (".index", ".timeindex", ".txnindex", ".snapshot")
                     and int(path.stem) >= self.log.segments[-1].base_offset
@@ -393,9 +397,9 @@ class Model:
         bounds = {s.base_offset for s in self.log.segments}
         while len(data) < sum(len(b.data) for b in expected) and len(expected) > 1:
             # A read ends where a segment does.
-            assert any(expected[-2].last_offset < b <= expected[-1].base_offset for b in bounds) or len(
-                data
-            ) < sum(len(b.data) for b in expected[:-1]), "short inside a segment"
+            assert any(
+                expected[-2].last_offset < b <= expected[-1].base_offset for b in bounds
+            ) or len(data) < sum(len(b.data) for b in expected[:-1]), "short inside a segment"
             expected.pop()
         assert data == b"".join(b.data for b in expected), (offset, bytes_max, end_offset, one)
         if expected:
@@ -455,9 +459,7 @@ class Model:
         partial = {(t[0], t[2]) for t in derived.aborted if t[1] < self.log_start}
         found = [t for t in found if (t[0], t[2]) not in partial]
         expected = [
-            t
-            for t in derived.aborted
-            if t[2] >= first and t[1] < upper and t[1] >= self.log_start
+            t for t in derived.aborted if t[2] >= first and t[1] < upper and t[1] >= self.log_start
         ]
         if upper > first:
             assert sorted(set(found)) == sorted(expected), (first, upper, found, expected)
@@ -513,7 +515,9 @@ def run_seed(seed: int, steps: int = 150) -> None:
     except BaseException as error:
         last = ", ".join(model.trace[-12:])
         again = f"python -m tests.kcore.log_model --seed {seed} --steps {steps}"
-        raise AssertionError(f"step {len(model.trace)} ({last}): {error!r}; again: {again}") from error
+        raise AssertionError(
+            f"step {len(model.trace)} ({last}): {error!r}; again: {again}"
+        ) from error
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -526,7 +530,11 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--steps", type=int, default=150)
     options = parser.parse_args()
-    seeds = range(options.first, options.first + options.seeds) if options.seed is None else [options.seed]
+    seeds = (
+        range(options.first, options.first + options.seeds)
+        if options.seed is None
+        else [options.seed]
+    )
     for seed in seeds:
         run_seed(seed, options.steps)
         if seed % 50 == 0:

@@ -1,4 +1,4 @@
-"""Every file call of the log's life fails once: nothing that a flush covered is lost, nobody is lied to."""
+"""Every file call of the log's life fails once: nothing flushed is lost, nobody is lied to."""
 
 import errno
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from kcore import syscalls
 from kcore.batch_builder import build
 from kcore.errors import LogFailed
@@ -131,8 +132,9 @@ ERRORS = {
 @pytest.mark.parametrize("call", sorted(ERRORS))
 def test_every_call_fails_once(call: str, tmp_path: Path) -> None:
     points = 0
-    for code in ERRORS[call]:
-        for nth in range(1, 10_000):
+    for place, code in enumerate(ERRORS[call]):
+        # The first error at every call, others at every third: the test stays a matter of seconds.
+        for nth in range(1, 10_000, 3 if place else 1):
             story = Story(str(tmp_path / f"{code}-{nth}" / "t-0"))
             syscalls.inject(call, nth, code)
             error = None
@@ -161,7 +163,9 @@ def test_every_call_fails_once(call: str, tmp_path: Path) -> None:
     assert points > 0, f"{call} is never made: the test proves nothing"
 
 
-@pytest.mark.parametrize("call", ["open", "pwrite", "pread", "fallocate", "fdatasync", "fsync", "madvise"])
+@pytest.mark.parametrize(
+    "call", ["open", "pwrite", "pread", "fallocate", "fdatasync", "fsync", "madvise"]
+)
 def test_interrupted_calls_are_made_again(call: str, tmp_path: Path) -> None:
     for nth in range(1, 12):
         story = Story(str(tmp_path / f"{nth}" / "t-0"))

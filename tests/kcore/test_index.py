@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from kcore.errors import CorruptFile
 from kcore.index import AbortedTransaction, OffsetIndex, TimeIndex, TransactionIndex
 
@@ -14,11 +15,9 @@ ASCENDING = st.lists(st.integers(1, 1000), min_size=0, max_size=60).map(
 )
 
 
-@settings(derandomize=True, max_examples=60)
+@settings(derandomize=True, max_examples=60, deadline=None)
 @given(offsets=ASCENDING, base=st.integers(0, 2**40), target=st.integers(-5, 70_000))
-def test_offset_index_finds_what_a_list_finds(
-    offsets: list[int], base: int, target: int
-) -> None:
+def test_offset_index_finds_what_a_list_finds(offsets: list[int], base: int, target: int) -> None:
     index = OffsetIndex("/nowhere", base)
     for place, offset in enumerate(offsets):
         index.add(base + offset, 100 * (place + 1))

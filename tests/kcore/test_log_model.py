@@ -1,6 +1,7 @@
 """A few seeds of the random-operation model; `python -m tests.kcore.log_model` runs many."""
 
 import pytest
+
 from tests.kcore.log_model import run_seed
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from kcore import syscalls
 from kcore.batch_builder import build
 from kcore.errors import LogFailed

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from kcore.batch_builder import build
 from kcore.log import REPLICA, Log
 from kcore.log_config import LogConfig
