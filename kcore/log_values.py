@@ -34,7 +34,7 @@ class OffsetAndTimestamp(NamedTuple):
 
 
 class SegmentInfo(NamedTuple):
-    """One segment as it stands; max_timestamp_ms is -1 when there is none or it was not read yet."""
+    """One segment as it stands; max_timestamp_ms is -1 when none is known yet."""
 
     base_offset: int
     next_offset: int
