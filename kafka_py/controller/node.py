@@ -78,9 +78,8 @@ class RequestSource(Protocol):
 class ControllerNode:
     """One controller (and metadata observer).  Not thread-safe: one thread calls everything.
 
-    Life: `ControllerNode(store, ...)` replays what is known to be committed, `start()` joins the
-    quorum (a sole voter leads when it returns, and `image` has the bootstrap records), `tick`
-    whenever `next_deadline_ms` has come, `close()`.
+    Life: `ControllerNode(store, ...)` loads the newest snapshot, `start()` joins the quorum (a sole
+    voter leads when it returns, and `image` is complete), `tick` at `next_deadline_ms`, `close()`.
 
     Read only: `image`, committed metadata, immutable, replaced as records commit; `applied_offset`
     of the last committed record, which `image.offset` lags behind while only NoOpRecords come: what
@@ -278,9 +277,8 @@ class ControllerNode:
         controller = self._controller
         assert controller is not None
         view = controller.view(self._clock.monotonic_ms(), self.replica.next_offset)
-        view.api_version = 0 if source is None else source.api_version
-        if source is None:
-            view.api_version = type(request).VERSIONS[1]
+        latest = type(request).VERSIONS[1]
+        view.api_version = latest if source is None else source.api_version
         view.describable = getattr(source, "describable_topics", None)
         result = controller.handle(request, view)
         self._append(result, done)
@@ -384,6 +382,8 @@ class ControllerNode:
                 if ready == Ready():
                     break
                 self._perform(ready, flush)
+            if self._controller is not None and self.replica.state is not State.LEADER:
+                self._lose_leadership()  # it resigned within its epoch
         except OSError as error:
             self._fail(error)
         except Exception as error:

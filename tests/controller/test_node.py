@@ -16,6 +16,7 @@ from kafka_py.controller.batches import parse_batches, records_of
 from kafka_py.controller.format import FormatPlan, format_directories, inspect, read_bootstrap
 from kafka_py.controller.log_store import KcoreLogStore
 from kafka_py.controller.node import ControllerNode
+from kafka_py.controller.result import Result
 from kafka_py.controller.settings import ControllerSettings, Voter
 from kafka_py.protocol.fetch import FetchRequest
 from kafka_py.protocol.quorum import DescribeQuorumRequest, FetchSnapshotRequest
@@ -344,6 +345,25 @@ def test_three_nodes_agree_and_survive_the_loss_of_one() -> None:
     assert second.node_id in second.image.controllers
     described = second.describe_quorum().topics[0].partitions[0]
     assert sorted(voter.replica_id for voter in described.current_voters) == [1, 2, 3]
+
+
+def test_a_leader_cut_off_from_its_quorum_gives_up() -> None:
+    quorum = Quorum()
+    quorum.run(5000)
+    leader = quorum.leader
+    replies: list[Any] = []
+    quorum.down |= {node_id for node_id in quorum.nodes if node_id != leader.node_id}
+    leader._append(Result([NoOpRecord()], "reply"), replies.append)
+    leader._drain()
+    assert replies == []
+    quorum.run(3500)
+    assert not leader.is_leader
+    assert len(replies) == 1
+    leader.submit(topics("a"), None, replies.append)
+    assert replies[1].topics[0].error_code == 41
+    quorum.down.clear()
+    quorum.run(6000)
+    assert quorum.leader.epoch > 1
 
 
 def test_settings_from_a_bad_voter_list() -> None:
