@@ -65,8 +65,9 @@ class FetchPurgatory:
     def __len__(self) -> int:
         return sum(not waiter.done for _, _, waiter in self._deadlines)
 
-    def watch(self, waiter: DelayedFetch, partitions: Iterable[Partition], deadline_ms: int) ->
-    None:
+    def watch(
+        self, waiter: DelayedFetch, partitions: Iterable[Partition], deadline_ms: int
+    ) -> None:
         """Look at ``waiter`` again when one of ``partitions`` moves.
 
         And expire it at ``deadline_ms``.
