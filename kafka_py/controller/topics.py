@@ -43,6 +43,8 @@ def _check_collision(view: View, name: str) -> None:
             )
 
 
+_EXCESSIVE = "Excessively large number of partitions per request."
+
 # -- CreateTopics ----------------------------------------------------------------------------------
 
 
@@ -52,6 +54,7 @@ def create_topics(view: View, request: CreateTopicsRequest) -> Result:
     result = Result()
     reply = CreateTopicsResponse()
     counts = Counter(topic.name for topic in request.topics)
+    excessive = sum(_partitions_wanted(view, topic) for topic in request.topics) > RECORDS_MAX
     seen: set[str] = set()
     for topic in request.topics:
         if topic.name in seen:
@@ -60,12 +63,11 @@ def create_topics(view: View, request: CreateTopicsRequest) -> Result:
         try:
             if counts[topic.name] > 1:
                 raise ApiError(ErrorCode.INVALID_REQUEST, "Duplicate topic name.")
+            if excessive:
+                raise ApiError(ErrorCode.POLICY_VIOLATION, _EXCESSIVE)
             row, records = _create_topic(view, topic)
             if len(result.records) + len(records) > RECORDS_MAX:
-                raise ApiError(
-                    ErrorCode.POLICY_VIOLATION,
-                    "Excessively large number of partitions per request.",
-                )
+                raise ApiError(ErrorCode.POLICY_VIOLATION, _EXCESSIVE)
             result.records += records
         except ApiError as error:
             row = CreateTopicsResponse.CreatableTopicResult(
@@ -76,6 +78,15 @@ def create_topics(view: View, request: CreateTopicsRequest) -> Result:
         result.records = []
     result.reply = reply
     return result
+
+
+def _partitions_wanted(view: View, topic: CreateTopicsRequest.CreatableTopic) -> int:
+    """How many partitions a topic asks for; the default where it leaves that open."""
+    if topic.assignments:
+        return len(topic.assignments)
+    if topic.num_partitions == -1:
+        return int(view.settings.num_partitions)
+    return max(topic.num_partitions, 0)
 
 
 def _create_topic(
@@ -255,21 +266,22 @@ def delete_topics(view: View, request: DeleteTopicsRequest) -> Result:
     states += [DeleteTopicsRequest.DeleteTopicState(name=name) for name in request.topic_names]
     names = Counter(one.name for one in states if one.name is not None and not any(one.topic_id))
     ids = Counter(one.topic_id for one in states if one.name is None)
+    # A topic given by name and by id is refused under its name; its id gets no answer.
+    named = {view.image.topics[name].id for name in names if name in view.image.topics}
     done: set[Any] = set()
     for state in states:
         key = state.topic_id if state.name is None else state.name
-        if key in done:
+        if key in done or (state.name is None and key in named):
             continue
         done.add(key)
         row = DeleteTopicsResponse.DeletableTopicResult(name=state.name, topic_id=state.topic_id)
         try:
             row.name, row.topic_id = _topic_to_delete(view, state, names, ids)
-            if row.topic_id in done and state.name is not None:
+            if state.name is not None and ids[row.topic_id]:
                 raise ApiError(
                     ErrorCode.INVALID_REQUEST,
                     "The provided topic name maps to an ID that was already supplied.",
                 )
-            done.add(row.topic_id)
             result.records.append(r.RemoveTopicRecord(topic_id=row.topic_id))
         except ApiError as error:
             row.error_code, row.error_message = error.code, error.message
