@@ -28,21 +28,25 @@ BYTES_MAX = 128 << 20
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
+    """A directory that is gone afterwards."""
     made = Path(tempfile.mkdtemp(prefix="kcore-bench-"))
     yield made
     shutil.rmtree(made)
 
 
 def batch_of(size: int) -> bytes:
+    """One record with a value of that size."""
     return build([(None, b"x" * size, (), NOW_MS)])
 
 
 def appends(size: int) -> int:
+    """How many of them a round takes."""
     return max(10, min(20_000, BYTES_MAX // (6 * size)))
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_copy_into_a_populated_map(benchmark: Any, directory: Path, size: int) -> None:
+    """The yardstick: slice assignment into pages that are there."""
     data = batch_of(size)
     count = appends(size)
     with open(directory / "map", "w+b") as file:
@@ -83,6 +87,7 @@ def test_append(benchmark: Any, directory: Path, size: int) -> None:
 
 @pytest.mark.parametrize("bytes_max", [1, 65536, 1 << 20])
 def test_read(benchmark: Any, directory: Path, bytes_max: int) -> None:
+    """1,000 reads of 1 KiB batches, up to bytes_max each."""
     log = Log.open(str(directory / "t-0"), LogConfig(), now_ms=NOW_MS, clean=True)
     for _ in range(20_000):
         log.append(batch_of(1024), leader_epoch=0, now_ms=NOW_MS)

@@ -58,13 +58,6 @@ REASONS = {
     STATUS_BAD_OFFSET_DELTA: "offsets do not ascend",
 }
 
-cdef struct Scan:
-    Py_ssize_t position         # end of what is good
-    int64_t next_offset
-    int status                  # STATUS_OK: good up to the end
-    bint zeros                  # nothing but zeros follows
-
-
 cdef bint all_zeros(const uint8_t* p, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t at
     for at in range(n):
@@ -109,18 +102,6 @@ def snapshot_offsets(path):
 
 cdef class Opening:
     """What opening one log has found so far."""
-
-    cdef list cuts
-    cdef list rebuilt
-    cdef list removed
-    cdef int64_t segments_scanned
-    cdef int64_t bytes_scanned
-    cdef int64_t now_ms
-    cdef bint clean
-    cdef bint truncate_corrupt
-    cdef int64_t recovery_point
-    cdef int64_t first_recovered        # base offset of the first segment that was checked, -1 for none
-    cdef set names
 
     cdef int remove(self, str directory, str name) except -1:
         syscalls.unlink(f"{directory}/{name}")
