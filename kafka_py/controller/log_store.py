@@ -173,7 +173,7 @@ class KcoreLogStore:
             segment_bytes=segment_bytes,
             segment_ms=7 * 24 * 3_600_000,
             retention_ms=NO_LIMIT,
-            max_message_bytes=8 * 1024 * 1024 + 64 * 1024,
+            max_message_bytes=1 << 30,
         )
         # Everything below a snapshot was flushed before the snapshot was made.
         durable = self._snapshots[-1].offset if self._snapshots else 0

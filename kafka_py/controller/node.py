@@ -25,7 +25,7 @@ from kafka_py.controller.raft import RaftReplica
 from kafka_py.controller.raft_messages import top_level_error
 from kafka_py.controller.raft_states import State
 from kafka_py.controller.raft_types import Inbound, Ready, SnapshotId, VoterSet
-from kafka_py.controller.result import Result
+from kafka_py.controller.result import RECORDS_MAX, Result
 from kafka_py.controller.settings import ControllerSettings
 from kafka_py.controller.snapshots import epoch_start_batch
 from kafka_py.controller.snapshotting import Snapshotting
@@ -44,6 +44,7 @@ from kafka_py.protocol.quorum import (
     VoteRequest,
 )
 from kafka_py.protocol.records_metadata import NoOpRecord, decode_record, encode_record
+from kcore.errors import LogFailed
 
 __all__ = ["ControllerNode", "RequestSource"]
 
@@ -76,7 +77,7 @@ class RequestSource(Protocol):
 
 
 class ControllerNode:
-    """One controller (and metadata observer).  Not thread-safe: one thread calls everything.
+    """One controller, or observer of the metadata log.  One thread calls everything.
 
     Life: `ControllerNode(store, ...)` loads the newest snapshot, `start()` joins the quorum (a sole
     voter leads when it returns, and `image` is complete), `tick` at `next_deadline_ms`, `close()`.
@@ -349,16 +350,19 @@ class ControllerNode:
         level = controller.image.metadata_version
         if not level:
             level = max((getattr(one, "feature_level", 0) for one in records), default=0)
-        batch = encode_batch(
-            [encode_record(record, record_version(record, level)) for record in records],
-            base_offset=self.replica.next_offset,
-            epoch=self.replica.epoch,
-            timestamp_ms=self._clock.now_ms(),
-        )
-        self.replica.propose([batch])
+        # What one request leads to is one batch, and so atomic; fencing a broker may lead to more.
+        for start in range(0, len(records), RECORDS_MAX):
+            part = records[start : start + RECORDS_MAX]
+            batch = encode_batch(
+                [encode_record(record, record_version(record, level)) for record in part],
+                base_offset=self.replica.next_offset,
+                epoch=self.replica.epoch,
+                timestamp_ms=self._clock.now_ms(),
+            )
+            self.replica.propose([batch])
+            self._uncommitted.append((batch, part))
         for record in records:
             controller.apply(record)
-        self._uncommitted.append((batch, records))
         self._idle_at_ms = self._clock.monotonic_ms() + self.settings.idle_interval_ms
 
     def _append_idle(self, now_ms: int) -> None:
@@ -384,11 +388,7 @@ class ControllerNode:
                 self._perform(ready, flush)
             if self._controller is not None and self.replica.state is not State.LEADER:
                 self._lose_leadership()  # it resigned within its epoch
-        except OSError as error:
-            self._fail(error)
-        except Exception as error:
-            if not _is_disk_failure(error):
-                raise
+        except (OSError, LogFailed) as error:
             self._fail(error)
 
     def _perform(self, ready: Ready, flush: bool) -> None:
@@ -592,9 +592,3 @@ def _run_inline(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
     except Exception as error:
         result = error
     then(result)
-
-
-def _is_disk_failure(error: Exception) -> bool:
-    from kcore.errors import LogFailed
-
-    return isinstance(error, LogFailed)

@@ -130,6 +130,19 @@ def test_a_silent_broker_is_fenced_and_leads_no_more() -> None:
     assert not h.image.brokers[2].fenced
 
 
+def test_fencing_may_take_more_records_than_one_batch_holds() -> None:
+    h = Harness(brokers=2)
+    topic = CreateTopicsRequest.CreatableTopic
+    for number in range(3):
+        wanted = topic(name=f"t{number}", num_partitions=4000, replication_factor=2)
+        assert h.ask(CreateTopicsRequest(topics=[wanted])).topics[0].error_code == 0
+    h.heartbeat(1, want_fence=True)
+    for image in h.image.topics.values():
+        assert all(partition.isr == (2,) for partition in image.partitions.values())
+    again = Harness(brokers=0, store=h.store, clock=h.clock)
+    assert again.image.topics == h.image.topics
+
+
 def test_the_last_replicas_to_leave_stay_eligible() -> None:
     h = with_topic(Harness(brokers=3), min_isr=2)
     h.heartbeat(1, want_fence=True)
