@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from kafka_py.config.internal_topics import internal_topic
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.topics import CreateTopicsRequest
 
@@ -26,17 +27,16 @@ async def create(
     Kafka sends the creation off and says UNKNOWN_TOPIC_OR_PARTITION, for the client to ask again;
     so does this, though the topic is there by the time the answer leaves.
     """
-    wanted = [name for name in dict.fromkeys(names) if name not in creating]
-    for name in wanted:
-        creating[name] = node.loop.create_future()
+    waiting: dict[str, asyncio.Future[ErrorCode]] = {}
+    wanted = []
+    for name in dict.fromkeys(names):
+        if name not in creating:
+            creating[name] = node.loop.create_future()
+            wanted.append(name)
+        waiting[name] = creating[name]
     if wanted:
         await _create(node, wanted, context, creating)
-    return {
-        name: await asyncio.shield(creating[name])
-        if name in creating
-        else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-        for name in names
-    }
+    return {name: await asyncio.shield(future) for name, future in waiting.items()}
 
 
 async def _create(
@@ -45,9 +45,8 @@ async def _create(
     context: RequestContext,
     creating: dict[str, asyncio.Future[ErrorCode]],
 ) -> None:
-    topic = CreateTopicsRequest.CreatableTopic
     request = CreateTopicsRequest(
-        topics=[topic(name=name, num_partitions=-1, replication_factor=-1) for name in names],
+        topics=[_wanted(node, name) for name in names],
         timeout_ms=node.config["request.timeout.ms"],
     )
     found = dict.fromkeys(names, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
@@ -55,10 +54,24 @@ async def _create(
         response = await node.submit(request)
         for made in response.topics:
             if made.error_code not in (ErrorCode.NONE, ErrorCode.TOPIC_ALREADY_EXISTS):
-                found[made.name] = _reported(ErrorCode(made.error_code))
+                found[made.name] = _reported(ErrorCode.of(made.error_code))
     finally:
         for name in names:
             creating.pop(name).set_result(found[name])
+
+
+def _wanted(node: Node, name: str) -> CreateTopicsRequest.CreatableTopic:
+    """A topic by the broker's defaults; Kafka's own topics have settings of theirs."""
+    topic = CreateTopicsRequest.CreatableTopic(name=name, num_partitions=-1, replication_factor=-1)
+    internal = internal_topic(node.config, name)
+    if internal is not None:
+        topic.num_partitions = internal.partitions
+        topic.replication_factor = internal.replication_factor
+        topic.configs = [
+            CreateTopicsRequest.CreatableTopicConfig(name=key, value=value)
+            for key, value in internal.configs.items()
+        ]
+    return topic
 
 
 def _reported(error: ErrorCode) -> ErrorCode:
