@@ -1,4 +1,3 @@
-# cython: freethreading_compatible=True
 """Where a log waits for the disk, always without the GIL: flushing, and reading what is not in memory.
 
 Order of a flush: small files (indexes, snapshots) and the data of every segment with unsynced bytes,

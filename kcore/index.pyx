@@ -1,4 +1,3 @@
-# cython: freethreading_compatible=True
 """The three sparse indexes of a segment, in Kafka's own bytes (big-endian)::
 
     .index       8 bytes an entry, ascending in both fields

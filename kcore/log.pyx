@@ -1,4 +1,3 @@
-# cython: freethreading_compatible=True
 """The log of one partition: its segments in order, and what is derived from them.
 
 ::

@@ -1,4 +1,3 @@
-# cython: freethreading_compatible=True
 """A log directory as a unit of failure: one bad disk, one flag (RELIABILITY: T7)."""
 
 

@@ -1,4 +1,3 @@
-# cython: freethreading_compatible=True
 """One descriptor and one shared map of one file. The only caller of mmap.
 
 ::

@@ -1,4 +1,3 @@
-# cython: freethreading_compatible=True
 """Opening a directory: what is kept, what is cut, what is built anew.
 
 ::

@@ -1,4 +1,3 @@
-# cython: freethreading_compatible=True
 """Questions to a log that are not "read from this offset": by timestamp, by transaction.
 
 A timestamp is searched in three steps, each finer than the one before::

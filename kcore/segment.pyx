@@ -1,4 +1,3 @@
-# cython: freethreading_compatible=True
 """One .log file with its indexes: the unit that rolls, is retained and is deleted.
 
 ::

@@ -1,4 +1,3 @@
-# cython: freethreading_compatible=True
 """How a log gets shorter, at either end, and how it ends.
 
 ::
