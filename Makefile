@@ -4,7 +4,7 @@ PYTHON ?= $(shell for v in python3.11 python3.12 python3.13 python3; do command 
 VENV := .venv
 PY := $(VENV)/bin/python
 BUILD_INPUTS := setup.py pyproject.toml $(shell find kcore kafka_py \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h' \) -not -name '*_api.h' 2>/dev/null) \
-	$(patsubst %.pxd,%.py,$(shell find kafka_py -name '*.pxd' 2>/dev/null))
+	$(wildcard $(patsubst %.pxd,%.py,$(shell find kafka_py -name '*.pxd' 2>/dev/null)))
 PORT ?= 9092
 DATA ?= data
 CYCLES ?= 1000
