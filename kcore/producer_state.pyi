@@ -51,9 +51,7 @@ class ProducerStateTable:
     def __len__(self) -> int: ...
     def check_batch(self, batch: bytes | memoryview, origin: int = ...) -> Duplicate | None:
         """check() for Python: raises OutOfOrderSequence, InvalidProducerEpoch, InvalidTxnState."""
-    def check_marker_batch(
-        self, batch: bytes | memoryview, transaction_version: int = 0
-    ) -> None:
+    def check_marker_batch(self, batch: bytes | memoryview, transaction_version: int = 0) -> None:
         """Raises InvalidProducerEpoch or CoordinatorFenced for a zombie's end-transaction marker."""
     def update_batch(self, batch: bytes | memoryview) -> None:
         """Remembers one stored batch, whose base offset is final."""
@@ -72,7 +70,9 @@ class ProducerStateTable:
         """Forgets everything (truncation, before a snapshot is loaded and the log replayed)."""
     def take_snapshot(self) -> bytes:
         """The bytes of Kafka's .snapshot file (version 1, with its CRC)."""
-    def load(self, data: bytes | memoryview, *, now_ms: int = -1, where: str = "producer snapshot") -> int:
+    def load(
+        self, data: bytes | memoryview, *, now_ms: int = -1, where: str = "producer snapshot"
+    ) -> int:
         """Adds the producers of a snapshot file, without those expired at now_ms (-1: keep all).
 
         Returns how many were added; raises CorruptFile, and then nothing was added."""
@@ -84,5 +84,7 @@ class ProducerStateTable:
     def oldest_transaction_timestamp_ms(self) -> int:
         """Last timestamp of the producer of the oldest undecided transaction, -1 when none."""
 
-def read_snapshot(data: bytes | memoryview, where: str = "producer snapshot") -> list[ProducerState]:
+def read_snapshot(
+    data: bytes | memoryview, where: str = "producer snapshot"
+) -> list[ProducerState]:
     """The entries of a .snapshot file in file order; raises CorruptFile."""
