@@ -7,7 +7,7 @@ ORIGIN_RAFT: int
 BATCHES_RETAINED: int
 
 class ProducerState(NamedTuple):
-    """What a partition knows of one producer id; the fields of DescribeProducers and of a snapshot."""
+    """What a partition knows of one producer id: a snapshot's fields and DescribeProducers'."""
 
     producer_id: int
     producer_epoch: int
@@ -52,14 +52,14 @@ class ProducerStateTable:
     def check_batch(self, batch: bytes | memoryview, origin: int = ...) -> Duplicate | None:
         """check() for Python: raises OutOfOrderSequence, InvalidProducerEpoch, InvalidTxnState."""
     def check_marker_batch(self, batch: bytes | memoryview, transaction_version: int = 0) -> None:
-        """Raises InvalidProducerEpoch or CoordinatorFenced for a zombie's end-transaction marker."""
+        """Raises InvalidProducerEpoch or CoordinatorFenced for the marker of a zombie."""
     def update_batch(self, batch: bytes | memoryview) -> None:
         """Remembers one stored batch, whose base offset is final."""
     def take_completed(self) -> list[Completed]:
         """Transactions decided since the last call, oldest first."""
     def first_unstable_offset(self, high_watermark: int) -> int | None:
-        """First offset of the oldest transaction that is undecided or whose marker is at or above
-        the high watermark; None when there is none (the last stable offset is the high watermark)."""
+        """First offset of the oldest transaction that is undecided, or whose marker is at or above
+        the high watermark; None when none is (the high watermark is the last stable offset)."""
     def on_high_watermark(self, high_watermark: int) -> None:
         """Forgets decided transactions whose marker lies below the high watermark."""
     def on_log_start_offset(self, log_start_offset: int) -> None:
