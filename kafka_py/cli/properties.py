@@ -16,6 +16,7 @@ from kafka_py.config.standalone import (
     standalone_properties,
     with_address,
     with_data,
+    with_settings,
 )
 
 DEFAULT_DATA: Final = "kafka-data"
@@ -64,11 +65,12 @@ def node_properties(arguments: argparse.Namespace) -> dict[str, str]:
     address = None if arguments.listen is None else parse_address(arguments.listen)
     if arguments.config is None:
         properties = standalone_properties(os.path.abspath(data or DEFAULT_DATA))
+        properties = with_settings(properties, parse_settings(arguments.set))
     else:
         properties = read_properties(arguments.config)
         if data is not None:
             properties = with_data(properties, os.path.abspath(data))
-    properties |= parse_settings(arguments.set)
+        properties |= parse_settings(arguments.set)
     return properties if address is None else with_address(properties, *address)
 
 

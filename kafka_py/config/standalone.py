@@ -41,6 +41,17 @@ def standalone_properties(
     }
 
 
+def with_settings(properties: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
+    """The properties with stronger settings; the sole voter follows the node's id.
+
+    For properties of `standalone_properties`: who names another node.id need not name the quorum.
+    """
+    changed = {**properties, **settings}
+    if "node.id" in settings and "controller.quorum.voters" not in settings:
+        changed["controller.quorum.voters"] = f"{settings['node.id']}@127.0.0.1:0"
+    return changed
+
+
 def with_data(properties: Mapping[str, str], data: str) -> dict[str, str]:
     """The properties with one log directory, whatever they said of directories."""
     changed = {

@@ -192,7 +192,7 @@ def test_a_directory_of_another_node(tmp_path):
         assert stopped(process)[0] == 0
     status, err = refused(
         *("--listen", f"127.0.0.1:{port}", "--data", data),
-        *("--set", "node.id=2", "--set", "controller.quorum.voters=2@127.0.0.1:0"),
+        *("--set", "node.id=2"),
     )
     assert status == 1
     assert err.count("\n") == 1

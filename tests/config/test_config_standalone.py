@@ -10,6 +10,7 @@ from kafka_py.config.standalone import (
     standalone_properties,
     with_address,
     with_data,
+    with_settings,
 )
 from kafka_py.config.topic import validate_topic
 from kafka_py.config.unsupported import NO_EFFECT, NOT_LIVE, REFUSED, WARNED
@@ -21,6 +22,13 @@ def test_a_node_of_its_own_needs_nothing_else():
     assert [str(entry) for entry in config.broker_listeners] == ["PLAINTEXT://[::1]:0"]
     assert config["offsets.topic.replication.factor"] == 1
     assert config.warnings == []
+
+
+def test_another_node_id_moves_the_quorum_along():
+    config = BrokerConfig(with_settings(standalone_properties("/data"), {"node.id": "7"}))
+    assert (config.node_id, list(config.voters)) == (7, [7])
+    given = {"node.id": "7", "controller.quorum.voters": "7@h:1"}
+    assert BrokerConfig(with_settings(standalone_properties("/data"), given)).voters[7] == ("h", 1)
 
 
 @pytest.mark.parametrize(
