@@ -19,7 +19,7 @@ from typing import Any
 from kafka_py.clock import Clock, RealClock
 from kafka_py.config.broker import BrokerConfig
 from kafka_py.config.dynamic import on_config_change
-from kafka_py.config.standalone import standalone_properties
+from kafka_py.config.standalone import standalone_properties, with_settings
 from kafka_py.config.topic import topic_log_config, topic_values
 from kafka_py.controller.node import ControllerNode
 from kafka_py.controller.settings import ControllerSettings, Voter
@@ -86,7 +86,7 @@ class Broker:
             if data is None and not {"log.dirs", "log.dir"} & set(config or {}):
                 data = self._temporary = tempfile.mkdtemp(prefix="kafka-py-")
             properties = standalone_properties(os.path.abspath(data or ""), port=0)
-            config = BrokerConfig(properties | dict(config or {}))
+            config = BrokerConfig(with_settings(properties, config or {}))
         self.config = config
         self._clock = clock or RealClock()
         self._network = network or RealNetwork()
