@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from kcore.__main__ import main
+from kcore.batch_builder import build
 from kcore.dump import inspect
+from kcore.log import Log
+from kcore.log_config import LogConfig
 from kcore.producer_state import ProducerStateTable
 
 APACHE = Path(__file__).parent / "apache"
@@ -130,6 +133,21 @@ class TestSound:
             f"{SEGMENT}.index": ["100 unused entries after byte 0"],
             f"{SEGMENT}.timeindex": ["100 unused entries after byte 12"],
         }
+
+    def test_our_own_log_open_and_closed(self, tmp_path):
+        config = LogConfig(segment_bytes=4000, index_interval_bytes=100)
+        log = Log.open(str(tmp_path / "t-0"), config, now_ms=5000, clean=True)
+        for i in range(100):
+            records = [(b"k", b"v%d" % i, (), 5000 + i)] * 5
+            log.append(build(records, compression=i % 5), leader_epoch=i // 50, now_ms=5000 + i)
+        assert damage(tmp_path, deep=True) == []
+        log.close()
+        report = inspect(tmp_path, deep=True)
+        assert report.damage == []
+        assert [file.notes for file in report.every_file() if file.notes] == []
+        (partition,) = report.every_partition()
+        assert partition.log_end_offset == 500
+        assert sum(file.kind == "log" for file in partition.files) > 2
 
     def test_empty_files_and_directories(self, tmp_path):
         assert damage(tmp_path) == []
