@@ -77,7 +77,7 @@ def sources() -> list[Path]:
     for package in ("kcore", "kafka_py"):
         found += sorted(Path(package).rglob("*.pyx"))
         augmented = (path.with_suffix(".py") for path in Path(package).rglob("*.pxd"))
-        found += sorted(path for path in augmented if path.exists())
+        found += sorted(p for p in augmented if p.exists() and p.name != "__init__.py")
     return found
 
 
