@@ -117,6 +117,10 @@ class Log:
     def first_unstable_offset(self, high_watermark: int) -> int | None: ...
     def last_stable_offset(self, high_watermark: int) -> int:
         """min(high watermark, first unstable offset)."""
+    def assign_leader_epoch(self, epoch: int, start_offset: int) -> None:
+        """Notes that a leader epoch begins at that offset; on disk when it returns.
+
+        Raises LogFailed."""
     def roll(self, now_ms: int) -> None:
         """Starts a new segment, unless the active one is empty."""
     def truncate_to(self, offset: int) -> bool:

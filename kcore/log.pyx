@@ -331,6 +331,17 @@ cdef class Log:
                 raise
         return 0
 
+    def assign_leader_epoch(self, int32_t epoch, int64_t start_offset):
+        """Notes, durably, that an epoch begins here; see log.pyi."""
+        self.acquire()
+        try:
+            self.check_open()
+            self.assign_epoch(epoch, start_offset)
+        except OSError as error:
+            self.fail(error)
+        finally:
+            self.release()
+
     cdef int save_epochs(self) except -1:
         syscalls.replace_file(f"{self.path}/{EPOCH_CHECKPOINT}", self.leader_epochs.encode())
         return 0

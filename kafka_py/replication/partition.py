@@ -177,7 +177,7 @@ class Partition:
                 state.caught_up_ms = now_ms
             if self.log is not None:
                 self.leader_epoch_start_offset = self.log.log_end_offset
-                self.log.leader_epochs.assign(leader_epoch, self.log.log_end_offset)
+                self.log.assign_leader_epoch(leader_epoch, self.log.log_end_offset)
         else:
             for replica in replicas:
                 if replica != self.broker_id and replica not in self.followers:

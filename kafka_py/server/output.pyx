@@ -157,6 +157,9 @@ cdef class Output:
             try:
                 if view.len <= 8192:
                     self.put(view.buf, view.len)
+                elif type(part) is memoryview and type(part.obj) is LogSlice and len(part.obj) == view.len:
+                    # The slice itself knows its file, so that it may go out by sendfile.
+                    self.put_external(part.obj, view.len)
                 else:
                     self.put_external(part, view.len)
             finally:

@@ -1,1 +1,1 @@
-"""One module a family of APIs; importing a module registers its handlers with :mod:`kafka_py.server.dispatch`."""
+"""One module a family of APIs; importing it registers its handlers with `dispatch`."""

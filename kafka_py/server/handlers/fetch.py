@@ -1,12 +1,12 @@
 """Fetch (key 1), versions 4-18: reading record batches, by consumers and by followers.
 
-Behaviour: as Apache Kafka 4.3.1: sessions (KIP-227), topic ids (KIP-516), leader epochs and diverging
-epochs (KIP-320, KIP-595), isolation levels (KIP-98), the rule that the first partition with data
-gets at least one batch (KIP-74), leaders named to who asks the wrong broker (KIP-951). A fetch that
-has not got `min_bytes` waits in the purgatory for at most `max_wait_ms`.
+Behaviour: as Apache Kafka 4.3.1: sessions (KIP-227), topic ids (KIP-516), leader epochs and
+diverging epochs (KIP-320, KIP-595), isolation levels (KIP-98), the rule that the first partition
+with data gets at least one batch (KIP-74), leaders named to who asks the wrong broker (KIP-951). A
+fetch that has not got `min_bytes` waits in the purgatory for at most `max_wait_ms`.
 
-The compiled path (`fast_path.pyx`) answers sessionless fetches; this handler answers everything, and
-the same. Pages that are not in memory are read by a worker thread before the loop touches them.
+The compiled path (`fast_path.pyx`) answers sessionless fetches; this handler answers everything,
+and the same. Pages that are not in memory are read by a worker thread before the loop touches them.
 
 Known differences: consumers always read from the leader (preferred_read_replica is -1). There is no
 tiered storage, so OFFSET_MOVED_TO_TIERED_STORAGE, which tells a follower to build its state from
@@ -225,7 +225,7 @@ class Fetch:
         if self.future is None or self.future.cancelled():
             self.done = True
             return True
-        total, urgent, cold = self.read(cold=True)
+        total, urgent, _ = self.read(cold=True)
         if not self.enough(total, urgent):
             return False
         self.finish()
