@@ -55,7 +55,7 @@ def node(host: str, port: int, data: str) -> Iterator["subprocess.Popen[str]"]:
         line = child.stdout.readline()
         if not line:
             raise NodeStopped(child.wait())
-        console.print(f"[green]{line.strip()}[/green]")
+        console.print(f"[green]{line.strip()}[/green]", soft_wrap=True)
         yield child
     finally:
         if child.poll() is None:
@@ -81,7 +81,7 @@ def records_held(admin: AdminClient, bootstrap: str) -> int | None:
         return None
     from confluent_kafka import Consumer, TopicPartition
 
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "demo"})
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "demo", "log_level": 2})
     try:
         ends = [
             consumer.get_watermark_offsets(TopicPartition(TOPIC, index), timeout=10)
@@ -138,14 +138,22 @@ def closing_table(written: Tally, latencies: list[int], read: Tally) -> Table:
 def load_and_read(bootstrap: str) -> bool:
     """Produce and consume every flight, print the table, and say whether both sides agree."""
     with bars() as progress:
-        task = progress.add_task("producing", total=flights.RECORDS, rate="")
+        task = progress.add_task("reading", total=flights.RECORDS, rate="")
         began = time.perf_counter()
 
         def show(task_id: object, records: int) -> None:
             rate = records / max(time.perf_counter() - began, 1e-3)
             progress.update(task_id, completed=records, rate=f"{rate:>9,.0f} records/s")
 
-        written, latencies = produce(bootstrap, TOPIC, flights.events(), lambda n: show(task, n))
+        events = []
+        for event in flights.events():
+            events.append(event)
+            if len(events) % 5000 == 0:
+                show(task, len(events))
+        show(task, len(events))
+        task = progress.add_task("producing", total=flights.RECORDS, rate="")
+        began = time.perf_counter()
+        written, latencies = produce(bootstrap, TOPIC, events, lambda n: show(task, n))
         task = progress.add_task("consuming", total=written.records, rate="")
         began = time.perf_counter()
         read = consume(bootstrap, TOPIC, PARTITIONS, written.records, lambda n: show(task, n))
@@ -183,7 +191,7 @@ def what_next(bootstrap: str) -> None:
 
 def demo(bootstrap: str) -> bool:
     """Load (or find) the flights; False when the records read differ from those written."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
     held = records_held(admin, bootstrap)
     if held == flights.RECORDS:
         console.print(f"Topic {TOPIC} already holds its {held:,} flights; serving them.")

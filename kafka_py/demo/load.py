@@ -62,6 +62,7 @@ def produce(
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
+            "log_level": 2,
             "acks": "all",
             "enable.idempotence": True,
             "compression.type": "lz4",
@@ -122,6 +123,7 @@ def consume(bootstrap: str, topic: str, partitions: int, wanted: int, progress: 
             "bootstrap.servers": bootstrap,
             "group.id": "demo",
             "enable.auto.commit": False,
+            "log_level": 2,
             "auto.offset.reset": "earliest",
             "fetch.wait.max.ms": 100,
         }
