@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tomllib
 from collections.abc import Callable
@@ -26,8 +27,8 @@ def test_same_answers(scenario: Callable[[Recorder], None], pair: Pair) -> None:
     """All differences that no line of differences.toml allows, listed."""
     recorders = [Recorder(node.port, pair.first_timestamp) for node in (pair.apache, pair.ours)]
     for recorder in recorders:
-        scenario(recorder)
-        recorder.close()
+        with contextlib.closing(recorder):
+            scenario(recorder)
     theirs, ours = (recorder.answers for recorder in recorders)
     assert theirs
     assert [a.question for a in theirs] == [a.question for a in ours] or len(theirs) == len(ours)

@@ -64,6 +64,9 @@ async def list_offsets(
                 found = failed(one, ErrorCode.INVALID_REQUEST)
             else:
                 found = await look_up(node, context, request, topic.name, one)
+            if context.api_version < 4:
+                # Older versions cannot say under which leader epoch a record was written.
+                found.leader_epoch = -1
             said.partitions.append(found)
     return response
 
