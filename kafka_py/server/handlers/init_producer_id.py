@@ -4,7 +4,7 @@ Behaviour: as Apache Kafka 4.3.1 for producers without a transactional id: a fre
 each request. Ids come in blocks from the controller and are never handed out twice (KIP-730).
 
 Known differences: transactions are not there yet, so a transactional id is answered with
-COORDINATOR_NOT_AVAILABLE, as by a broker whose __transaction_state cannot be reached.
+UNSUPPORTED_VERSION, which producers report at once instead of asking until they time out.
 """
 
 from __future__ import annotations
@@ -42,4 +42,4 @@ def refused(request: InitProducerIdRequest) -> ErrorCode | None:
         return None
     if not request.transactional_id:
         return ErrorCode.INVALID_REQUEST
-    return ErrorCode.COORDINATOR_NOT_AVAILABLE
+    return ErrorCode.UNSUPPORTED_VERSION

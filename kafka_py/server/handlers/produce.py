@@ -1,4 +1,4 @@
-"""Produce (key 0), versions 3-13; 0-2 are advertised for librdkafka's sake and refused (KAFKA-18659).
+"""Produce (key 0), versions 3-13; 0-2 are advertised and refused, as Kafka does (KAFKA-18659).
 
 Behaviour: as Apache Kafka 4.3.1. One batch of magic 2 a partition; acks 0 (no reply; a failure
 closes the connection), 1, and all, which waits for the high watermark and, by our default, for the
