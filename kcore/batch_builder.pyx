@@ -122,7 +122,7 @@ cdef class BatchBuilder:
     ):
         if transactional and producer_id < 0:
             raise ValueError("a transactional batch needs a producer id")
-        if producer_id >= 0 and (producer_epoch < 0 or (base_sequence < 0 and not control)):
+        if producer_id >= 0 and base_sequence < 0 and not control:
             raise ValueError("a producer id needs an epoch and a base sequence")
         self.codec = _codec(compression)
         self.level = LEVEL_DEFAULT if level is None else level

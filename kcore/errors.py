@@ -71,6 +71,10 @@ class InvalidRecord(KcoreError):
         self.record_errors = record_errors
 
 
+class NotOneBatch(InvalidRecord):
+    """What should be exactly one record batch is none, a part of one, or more."""
+
+
 class InvalidTimestamp(KcoreError):
     """Records whose timestamps are outside the topic's window, or of a type that only brokers set.
 

@@ -250,8 +250,8 @@ cdef class Log:
                     out.base_offset = duplicate.base_offset
                     out.last_offset = duplicate.last_offset
                     out.max_timestamp_ms = duplicate.timestamp
-                    if out.log_append_time_ms >= 0:
-                        out.log_append_time_ms = duplicate.timestamp
+                    # Whatever the topic's timestamp type is: so answers Kafka.
+                    out.log_append_time_ms = duplicate.timestamp
                     out.duplicate = True
                     return 0
             out.base_offset = self.log_end_offset

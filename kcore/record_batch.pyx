@@ -42,6 +42,7 @@ from kcore.errors import (
     CorruptBatch,
     InvalidRecord,
     InvalidTimestamp,
+    NotOneBatch,
     UnsupportedCompression,
     UnsupportedMagic,
 )
@@ -207,9 +208,9 @@ cdef int _check_client_header(const BatchHeader* h) except -1:
         raise InvalidRecord("control batches are not for clients to write")
     if h.attributes & (ATTR_RESERVED | ATTR_DELETE_HORIZON):
         raise InvalidRecord(f"attributes {h.attributes & 0xFFFF:#06x} have bits that no client may set")
-    if h.producer_id >= 0 and (h.base_sequence < 0 or h.producer_epoch < 0):
+    if h.producer_id >= 0 and h.base_sequence < 0:
         raise InvalidRecord(
-            f"producer id {h.producer_id} with the epoch {h.producer_epoch} and the sequence {h.base_sequence}"
+            f"producer id {h.producer_id} with the sequence {h.base_sequence}"
         )
     if h.producer_id < 0 and h.attributes & ATTR_TRANSACTIONAL:
         raise InvalidRecord("a transactional batch needs a producer id")
@@ -293,6 +294,11 @@ cdef int _validate_records(const uint8_t* records, Py_ssize_t n, const BatchHead
 cdef int _raise_header(int status, const uint8_t* p, Py_ssize_t n) except -1:
     if status == STATUS_BAD_MAGIC and p[AT_MAGIC] < 2:
         raise UnsupportedMagic(f"message sets of magic {p[AT_MAGIC]} are no longer taken")
+    if status == STATUS_SHORT:
+        raise NotOneBatch(_TEXTS[STATUS_SHORT])
+    if status == STATUS_BAD_MAGIC:
+        # No reader knows where such a batch ends; Apache's takes it for a damaged one.
+        raise CorruptBatch(f"there is no magic {p[AT_MAGIC]}")
     return raise_status(status, None)
 
 
@@ -304,7 +310,7 @@ cdef int batch_validate(object owner, const uint8_t* p, Py_ssize_t n, BatchHeade
     if status != STATUS_OK:
         _raise_header(status, p, n)
     if batch_bytes(h) != n:
-        raise InvalidRecord("more than one batch, or bytes after it")
+        raise NotOneBatch("more than one batch, or bytes after it")
     if n < NOGIL_BYTES:
         status = batch_check_crc(p, h)
     else:

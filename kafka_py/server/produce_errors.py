@@ -57,14 +57,25 @@ def error_code(error: KcoreError) -> ErrorCode:
     return ErrorCode.KAFKA_STORAGE_ERROR
 
 
+#: Refusals for which a response tells no log start offset: the log was not asked, or is gone.
+_WITHOUT_LOG_START: Final = (
+    kcore_errors.BatchTooLarge,
+    kcore_errors.DecompressedTooLarge,
+    kcore_errors.CorruptBatch,
+    kcore_errors.LogFailed,
+    kcore_errors.NotOneBatch,
+    kcore_errors.UnsupportedMagic,
+)
+
+
 def describe(error: KcoreError, partition: Any) -> ProduceProblem:
-    """What the response says of one partition; only refused records get a text, as with Kafka."""
-    code = error_code(error)
-    if code in (ErrorCode.INVALID_RECORD, ErrorCode.INVALID_TIMESTAMP):
-        return ProduceProblem(
-            int(code),
-            str(error),
-            tuple(getattr(error, "record_errors", ())),
-            partition.log_start_offset,
-        )
-    return ProduceProblem(int(code))
+    """What the response says of one partition; a text only where single records are to blame, or
+    where the batch's length is, as with Kafka."""
+    records = tuple(getattr(error, "record_errors", ()))
+    explained = records or type(error) is kcore_errors.CorruptBatch
+    return ProduceProblem(
+        int(error_code(error)),
+        str(error) if explained else None,
+        records,
+        -1 if isinstance(error, _WITHOUT_LOG_START) else partition.log_start_offset,
+    )

@@ -42,14 +42,17 @@ def describe(node: Node, topic: str, index: int) -> Said:
     known = node.image.topics.get(topic)
     partition = node.replicas.partition(topic, index)
     error = ErrorCode.NONE
-    if known is None or index not in known.partitions:
+    if known is None:
+        error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        return Said(partition_index=index, error_code=int(error), error_message=error.message)
+    if index not in known.partitions:
         error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     elif partition is None:
         error = ErrorCode.NOT_LEADER_OR_FOLLOWER
     else:
         error = ErrorCode.of(partition.leader_error(-1))
     if error is not ErrorCode.NONE or partition is None:
-        return Said(partition_index=index, error_code=int(error), error_message=error.message)
+        return Said(partition_index=index, error_code=int(error))
     return Said(
         partition_index=index,
         active_producers=[

@@ -105,7 +105,9 @@ def describe_topic_partitions(
         topic = image.topics.get(name)
         if topic is None:
             if request.topics:
-                response.topics.append(Topic(error_code=missing_error(name), name=name))
+                missing = Topic(error_code=missing_error(name), name=name)
+                missing.topic_authorized_operations = TOPIC_OPERATIONS
+                response.topics.append(missing)
             continue
         if room == 0:
             response.next_cursor = Cursor(topic_name=name, partition_index=0)

@@ -187,6 +187,8 @@ class Fetch:
     def serve(self) -> Any:
         """The response, or an awaitable of it."""
         error = self.session.error
+        if self.request.isolation_level not in (0, READ_COMMITTED):
+            error = ErrorCode.INVALID_REQUEST
         if error is not None:
             return FetchResponse(error_code=int(error), session_id=0)
         total, urgent, cold = self.read()

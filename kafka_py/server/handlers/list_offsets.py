@@ -59,8 +59,9 @@ async def list_offsets(
     for topic in request.topics:
         said = ListOffsetsResponse.ListOffsetsTopicResponse(name=topic.name, partitions=[])
         response.topics.append(said)
-        for one in topic.partitions:
+        for one in {one.partition_index: one for one in topic.partitions}.values():
             if counts[topic.name, one.partition_index] > 1:
+                # Answered once, however often it was asked for.
                 found = failed(one, ErrorCode.INVALID_REQUEST)
             else:
                 found = await look_up(node, context, request, topic.name, one)
