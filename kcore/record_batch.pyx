@@ -366,7 +366,7 @@ def validate(
     rules.zstd_allowed = zstd_allowed
     rules.target_codec = target_codec
     if buffer.shape[0] == 0:
-        raise CorruptBatch(_TEXTS[STATUS_SHORT])
+        raise NotOneBatch(_TEXTS[STATUS_SHORT])
     batch_validate(buffer, &buffer[0], buffer.shape[0], &h, &rules, &result)
     return Validated(
         result.max_timestamp_ms,

@@ -13,7 +13,7 @@ def main(module_directory: str, data_directory: str) -> None:
     assert seen["records"] == [(i, b"record %d" % i) for i in range(200)]
     assert seen["tail"] == seen["records"][-3:]
     assert seen["position"] == (100, 1000)
-    assert seen["refused"].startswith("KCORE_UNSUPPORTED_MAGIC: ")
+    assert seen["refused"].startswith("KCORE_CORRUPT_BATCH: ")
     assert seen["scanned"] > 1
     assert seen["again"] is True
     print("ok: foreign")

@@ -155,7 +155,6 @@ class TestBuilder:
             {"transactional": True},
             {"producer_id": 1},
             {"producer_id": 1, "producer_epoch": 0},
-            {"producer_id": 1, "base_sequence": 0},
         ],
         ids=str,
     )

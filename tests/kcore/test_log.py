@@ -15,6 +15,7 @@ from kcore.errors import (
     InvalidRecord,
     InvalidTimestamp,
     LogFailed,
+    NotOneBatch,
     OffsetOutOfRange,
     OffsetsOutOfOrder,
 )
@@ -78,8 +79,8 @@ def test_clients_send_exactly_one_sound_batch(tmp_path: Path) -> None:
     refused: list[tuple[bytes, type[Exception]]] = [
         (batch() * 2, InvalidRecord),
         (bytes(damaged), CorruptBatch),
-        (batch()[:-1], CorruptBatch),
-        (b"", CorruptBatch),
+        (batch()[:-1], NotOneBatch),
+        (b"", NotOneBatch),
         (batch(size=600), BatchTooLarge),
         (batch(timestamp=NOW_MS + 10**9), InvalidTimestamp),
     ]
