@@ -184,3 +184,11 @@ def test_the_command_line_explains_itself(capsys):
     assert (status, bool(re.fullmatch(r"kafka-py \d+\.\d+\.\d+\n", out))) == (0, True)
     assert run(capsys)[0] == 2
     assert "invalid choice: 'nonsense'" in run(capsys, "nonsense")[2]
+
+
+def test_the_apis_and_the_gaps_are_listed(capsys):
+    status, out, _ = run(capsys, "describe-api")
+    there, _, missing = out.partition("not there yet:\n")
+    assert status == 0
+    assert re.search(r"^  3 Metadata +0-13$", there, re.M)
+    assert "    DescribeAcls 1-3\n" in missing
