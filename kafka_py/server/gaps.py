@@ -1,168 +1,127 @@
-"""The gaps: what Apache Kafka 4.3.1 answers on its listeners and this node does not yet.
+"""What Apache Kafka 4.3.1 answers and this node does not yet: the machine-read list of gaps.
 
-`APACHE` is what its ApiVersions says of each kind of listener. What is missing here is the rest of
-that table less the routes that are registered: nothing is advertised that does not work, and
-nothing is left out in silence.
+`python -m kafka_py.server.gaps` prints it. A test holds it against the dispatch table: what is
+advertised and what is a gap together are Apache's own ApiVersions, on both kinds of listener.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 from kafka_py.protocol.registry import API, ApiKey
-from kafka_py.server.dispatch import BROKER, CONTROLLER, advertised, load_handlers
+from kafka_py.server.dispatch import BROKER, CONTROLLER
 
-__all__ = ["APACHE", "Gap", "gaps"]
+__all__ = ["APACHE", "GAPS", "Gap", "gaps"]
 
 Versions = tuple[int, int]
 
-#: role -> API -> (lowest, highest) version that Apache Kafka 4.3.1 advertises there.
-APACHE: Final[dict[str, dict[ApiKey, Versions]]] = {
+#: What a live Apache Kafka 4.3.1 node advertises: {role: {api key: (lowest, highest)}}.
+APACHE: Final[Mapping[str, Mapping[int, Versions]]] = {
     BROKER: {
-        ApiKey.PRODUCE: (0, 13),
-        ApiKey.FETCH: (4, 18),
-        ApiKey.LIST_OFFSETS: (1, 11),
-        ApiKey.METADATA: (0, 13),
-        ApiKey.OFFSET_COMMIT: (2, 10),
-        ApiKey.OFFSET_FETCH: (1, 10),
-        ApiKey.FIND_COORDINATOR: (0, 6),
-        ApiKey.JOIN_GROUP: (0, 9),
-        ApiKey.HEARTBEAT: (0, 4),
-        ApiKey.LEAVE_GROUP: (0, 5),
-        ApiKey.SYNC_GROUP: (0, 5),
-        ApiKey.DESCRIBE_GROUPS: (0, 6),
-        ApiKey.LIST_GROUPS: (0, 5),
-        ApiKey.SASL_HANDSHAKE: (0, 1),
-        ApiKey.API_VERSIONS: (0, 4),
-        ApiKey.CREATE_TOPICS: (2, 7),
-        ApiKey.DELETE_TOPICS: (1, 6),
-        ApiKey.DELETE_RECORDS: (0, 2),
-        ApiKey.INIT_PRODUCER_ID: (0, 5),
-        ApiKey.OFFSET_FOR_LEADER_EPOCH: (2, 4),
-        ApiKey.ADD_PARTITIONS_TO_TXN: (0, 5),
-        ApiKey.ADD_OFFSETS_TO_TXN: (0, 4),
-        ApiKey.END_TXN: (0, 5),
-        ApiKey.WRITE_TXN_MARKERS: (1, 2),
-        ApiKey.TXN_OFFSET_COMMIT: (0, 5),
-        ApiKey.DESCRIBE_ACLS: (1, 3),
-        ApiKey.CREATE_ACLS: (1, 3),
-        ApiKey.DELETE_ACLS: (1, 3),
-        ApiKey.DESCRIBE_CONFIGS: (1, 4),
-        ApiKey.ALTER_CONFIGS: (0, 2),
-        ApiKey.ALTER_REPLICA_LOG_DIRS: (1, 2),
-        ApiKey.DESCRIBE_LOG_DIRS: (1, 5),
-        ApiKey.SASL_AUTHENTICATE: (0, 2),
-        ApiKey.CREATE_PARTITIONS: (0, 3),
-        ApiKey.CREATE_DELEGATION_TOKEN: (1, 3),
-        ApiKey.RENEW_DELEGATION_TOKEN: (1, 2),
-        ApiKey.EXPIRE_DELEGATION_TOKEN: (1, 2),
-        ApiKey.DESCRIBE_DELEGATION_TOKEN: (1, 3),
-        ApiKey.DELETE_GROUPS: (0, 2),
-        ApiKey.ELECT_LEADERS: (0, 2),
-        ApiKey.INCREMENTAL_ALTER_CONFIGS: (0, 1),
-        ApiKey.ALTER_PARTITION_REASSIGNMENTS: (0, 1),
-        ApiKey.LIST_PARTITION_REASSIGNMENTS: (0, 0),
-        ApiKey.OFFSET_DELETE: (0, 0),
-        ApiKey.DESCRIBE_CLIENT_QUOTAS: (0, 1),
-        ApiKey.ALTER_CLIENT_QUOTAS: (0, 1),
-        ApiKey.DESCRIBE_USER_SCRAM_CREDENTIALS: (0, 0),
-        ApiKey.ALTER_USER_SCRAM_CREDENTIALS: (0, 0),
-        ApiKey.DESCRIBE_QUORUM: (0, 2),
-        ApiKey.UPDATE_FEATURES: (0, 2),
-        ApiKey.DESCRIBE_CLUSTER: (0, 2),
-        ApiKey.DESCRIBE_PRODUCERS: (0, 0),
-        ApiKey.UNREGISTER_BROKER: (0, 0),
-        ApiKey.DESCRIBE_TRANSACTIONS: (0, 0),
-        ApiKey.LIST_TRANSACTIONS: (0, 2),
-        ApiKey.CONSUMER_GROUP_HEARTBEAT: (0, 1),
-        ApiKey.CONSUMER_GROUP_DESCRIBE: (0, 1),
-        ApiKey.LIST_CONFIG_RESOURCES: (0, 1),
-        ApiKey.DESCRIBE_TOPIC_PARTITIONS: (0, 0),
-        ApiKey.SHARE_GROUP_HEARTBEAT: (1, 1),
-        ApiKey.SHARE_GROUP_DESCRIBE: (1, 1),
-        ApiKey.SHARE_FETCH: (1, 2),
-        ApiKey.SHARE_ACKNOWLEDGE: (1, 2),
-        ApiKey.ADD_RAFT_VOTER: (0, 1),
-        ApiKey.REMOVE_RAFT_VOTER: (0, 0),
-        ApiKey.INITIALIZE_SHARE_GROUP_STATE: (0, 0),
-        ApiKey.READ_SHARE_GROUP_STATE: (0, 0),
-        ApiKey.WRITE_SHARE_GROUP_STATE: (0, 1),
-        ApiKey.DELETE_SHARE_GROUP_STATE: (0, 0),
-        ApiKey.READ_SHARE_GROUP_STATE_SUMMARY: (0, 1),
-        ApiKey.STREAMS_GROUP_HEARTBEAT: (0, 0),
-        ApiKey.STREAMS_GROUP_DESCRIBE: (0, 0),
-        ApiKey.DESCRIBE_SHARE_GROUP_OFFSETS: (0, 1),
-        ApiKey.ALTER_SHARE_GROUP_OFFSETS: (0, 0),
-        ApiKey.DELETE_SHARE_GROUP_OFFSETS: (0, 0),
+        **{0: (0, 13), 1: (4, 18), 2: (1, 11), 3: (0, 13), 8: (2, 10), 9: (1, 10), 10: (0, 6)},
+        **{11: (0, 9), 12: (0, 4), 13: (0, 5), 14: (0, 5), 15: (0, 6), 16: (0, 5), 17: (0, 1)},
+        **{18: (0, 4), 19: (2, 7), 20: (1, 6), 21: (0, 2), 22: (0, 5), 23: (2, 4), 24: (0, 5)},
+        **{25: (0, 4), 26: (0, 5), 27: (1, 2), 28: (0, 5), 29: (1, 3), 30: (1, 3), 31: (1, 3)},
+        **{32: (1, 4), 33: (0, 2), 34: (1, 2), 35: (1, 5), 36: (0, 2), 37: (0, 3), 38: (1, 3)},
+        **{39: (1, 2), 40: (1, 2), 41: (1, 3), 42: (0, 2), 43: (0, 2), 44: (0, 1), 45: (0, 1)},
+        **{46: (0, 0), 47: (0, 0), 48: (0, 1), 49: (0, 1), 50: (0, 0), 51: (0, 0), 55: (0, 2)},
+        **{57: (0, 2), 60: (0, 2), 61: (0, 0), 64: (0, 0), 65: (0, 0), 66: (0, 2), 68: (0, 1)},
+        **{69: (0, 1), 74: (0, 1), 75: (0, 0), 76: (1, 1), 77: (1, 1), 78: (1, 2), 79: (1, 2)},
+        **{80: (0, 1), 81: (0, 0), 83: (0, 0), 84: (0, 0), 85: (0, 1), 86: (0, 0), 87: (0, 1)},
+        **{88: (0, 0), 89: (0, 0), 90: (0, 1), 91: (0, 0), 92: (0, 0)},
     },
     CONTROLLER: {
-        ApiKey.FETCH: (4, 18),
-        ApiKey.SASL_HANDSHAKE: (0, 1),
-        ApiKey.API_VERSIONS: (0, 4),
-        ApiKey.CREATE_TOPICS: (2, 7),
-        ApiKey.DELETE_TOPICS: (1, 6),
-        ApiKey.DESCRIBE_ACLS: (1, 3),
-        ApiKey.CREATE_ACLS: (1, 3),
-        ApiKey.DELETE_ACLS: (1, 3),
-        ApiKey.DESCRIBE_CONFIGS: (1, 4),
-        ApiKey.ALTER_CONFIGS: (0, 2),
-        ApiKey.SASL_AUTHENTICATE: (0, 2),
-        ApiKey.CREATE_PARTITIONS: (0, 3),
-        ApiKey.CREATE_DELEGATION_TOKEN: (1, 3),
-        ApiKey.RENEW_DELEGATION_TOKEN: (1, 2),
-        ApiKey.EXPIRE_DELEGATION_TOKEN: (1, 2),
-        ApiKey.DESCRIBE_DELEGATION_TOKEN: (1, 3),
-        ApiKey.ELECT_LEADERS: (0, 2),
-        ApiKey.INCREMENTAL_ALTER_CONFIGS: (0, 1),
-        ApiKey.ALTER_PARTITION_REASSIGNMENTS: (0, 1),
-        ApiKey.LIST_PARTITION_REASSIGNMENTS: (0, 0),
-        ApiKey.ALTER_CLIENT_QUOTAS: (0, 1),
-        ApiKey.DESCRIBE_USER_SCRAM_CREDENTIALS: (0, 0),
-        ApiKey.ALTER_USER_SCRAM_CREDENTIALS: (0, 0),
-        ApiKey.VOTE: (0, 2),
-        ApiKey.BEGIN_QUORUM_EPOCH: (0, 1),
-        ApiKey.END_QUORUM_EPOCH: (0, 1),
-        ApiKey.DESCRIBE_QUORUM: (0, 2),
-        ApiKey.ALTER_PARTITION: (2, 3),
-        ApiKey.UPDATE_FEATURES: (0, 2),
-        ApiKey.ENVELOPE: (0, 0),
-        ApiKey.FETCH_SNAPSHOT: (0, 1),
-        ApiKey.DESCRIBE_CLUSTER: (0, 2),
-        ApiKey.BROKER_REGISTRATION: (0, 4),
-        ApiKey.BROKER_HEARTBEAT: (0, 2),
-        ApiKey.UNREGISTER_BROKER: (0, 0),
-        ApiKey.ALLOCATE_PRODUCER_IDS: (0, 0),
-        ApiKey.CONTROLLER_REGISTRATION: (0, 0),
-        ApiKey.ASSIGN_REPLICAS_TO_DIRS: (0, 0),
-        ApiKey.ADD_RAFT_VOTER: (0, 1),
-        ApiKey.REMOVE_RAFT_VOTER: (0, 0),
-        ApiKey.UPDATE_RAFT_VOTER: (0, 0),
+        **{1: (4, 18), 17: (0, 1), 18: (0, 4), 19: (2, 7), 20: (1, 6), 29: (1, 3), 30: (1, 3)},
+        **{31: (1, 3), 32: (1, 4), 33: (0, 2), 36: (0, 2), 37: (0, 3), 38: (1, 3), 39: (1, 2)},
+        **{40: (1, 2), 41: (1, 3), 43: (0, 2), 44: (0, 1), 45: (0, 1), 46: (0, 0), 49: (0, 1)},
+        **{50: (0, 0), 51: (0, 0), 52: (0, 2), 53: (0, 1), 54: (0, 1), 55: (0, 2), 56: (2, 3)},
+        **{57: (0, 2), 58: (0, 0), 59: (0, 1), 60: (0, 2), 62: (0, 4), 63: (0, 1), 64: (0, 0)},
+        **{67: (0, 0), 70: (0, 0), 73: (0, 0), 80: (0, 1), 81: (0, 0), 82: (0, 0)},
     },
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Versions of an API that are not there on one kind of listener."""
+class Gap(NamedTuple):
+    """Versions of an API (inclusive) that are not there, and why."""
 
-    key: ApiKey
-    missing: tuple[int, ...]
-
-    def __str__(self) -> str:
-        lowest, highest = self.missing[0], self.missing[-1]
-        versions = f"{lowest}" if lowest == highest else f"{lowest}-{highest}"
-        return f"{API[self.key].name} {versions}"
+    key: int
+    lowest: int
+    highest: int
+    reason: str
 
 
-def gaps(role: str) -> list[Gap]:
-    """What is missing on the listeners of a role, by API key."""
-    load_handlers()
-    here = {key: range(lowest, highest + 1) for key, lowest, highest in advertised(role)}
-    found = []
-    for key, (lowest, highest) in sorted(APACHE[role].items()):
-        there = here.get(int(key), range(0))
-        missing = tuple(v for v in range(lowest, highest + 1) if v not in there)
-        if missing:
-            found.append(Gap(key, missing))
-    return found
+GROUPS: Final = "consumer groups come next"
+TRANSACTIONS: Final = "transactions are not there yet"
+SHARE: Final = "share groups are not there yet"
+STREAMS: Final = "streams groups are not there yet"
+SECURITY: Final = "there is no authentication or authorization yet"
+QUOTAS: Final = "there are no quotas yet"
+VOTERS: Final = "a quorum's voters cannot be changed while it runs"
+
+#: Which APIs are missing as a whole, by reason.
+MISSING: Final[Mapping[str, Mapping[str, tuple[int, ...]]]] = {
+    BROKER: {
+        GROUPS: (8, 9, 11, 12, 13, 14, 15, 16, 42, 47, 68, 69),
+        TRANSACTIONS: (24, 25, 26, 27, 28, 65, 66),
+        SHARE: (76, 77, 78, 79, 83, 84, 85, 86, 87, 90, 91, 92),
+        STREAMS: (88, 89),
+        SECURITY: (17, 29, 30, 31, 36, 38, 39, 40, 41, 50, 51),
+        QUOTAS: (48, 49),
+        VOTERS: (80, 81),
+        "replicas are not moved between log directories yet": (34,),
+    },
+    CONTROLLER: {
+        SECURITY: (17, 29, 30, 31, 36, 38, 39, 40, 41, 50, 51),
+        QUOTAS: (49,),
+        VOTERS: (80, 81, 82),
+        "nobody forwards requests in envelopes: a combined node asks its controller directly": (
+            58,
+        ),
+    },
+}
+#: Versions missing of APIs that are there: {role: {key: (lowest, highest, reason)}}.
+PARTLY: Final[Mapping[str, Mapping[int, tuple[int, int, str]]]] = {
+    BROKER: {},
+    CONTROLLER: {1: (4, 11, "the raft protocol fetches in version 12 and later")},
+}
+
+
+def _all(role: str) -> tuple[Gap, ...]:
+    whole = [
+        Gap(key, *APACHE[role][key], reason)
+        for reason, keys in MISSING[role].items()
+        for key in keys
+    ]
+    return tuple(sorted(whole + [Gap(key, *row) for key, row in PARTLY[role].items()]))
+
+
+GAPS: Final[Mapping[str, tuple[Gap, ...]]] = {role: _all(role) for role in (BROKER, CONTROLLER)}
+
+
+def gaps(role: str) -> list[str]:
+    """The gaps of one kind of listener, a line each."""
+    return [
+        f"{gap.key:3d} {API[ApiKey(gap.key)].name} {gap.lowest}-{gap.highest}: {gap.reason}"
+        for gap in GAPS[role]
+    ]
+
+
+def main() -> int:
+    """Print both lists."""
+    parser = argparse.ArgumentParser(prog="kafka_py.server.gaps", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="for machines")
+    if parser.parse_args().json:
+        print(json.dumps({role: [gap._asdict() for gap in GAPS[role]] for role in GAPS}, indent=1))
+        return 0
+    for role in GAPS:
+        print(f"{role} listener:")
+        print("\n".join(f"  {line}" for line in gaps(role)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

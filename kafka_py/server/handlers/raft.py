@@ -31,7 +31,7 @@ for _key, _versions in (
     (ApiKey.ALTER_PARTITION, (2, 3)),
     (ApiKey.FETCH_SNAPSHOT, (0, 1)),
     (ApiKey.BROKER_REGISTRATION, (0, 4)),
-    (ApiKey.BROKER_HEARTBEAT, (0, 2)),
+    (ApiKey.BROKER_HEARTBEAT, (0, 1)),
     (ApiKey.ALLOCATE_PRODUCER_IDS, (0, 0)),
     (ApiKey.CONTROLLER_REGISTRATION, (0, 0)),
     (ApiKey.ASSIGN_REPLICAS_TO_DIRS, (0, 0)),
