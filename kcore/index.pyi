@@ -1,6 +1,6 @@
 """The three sparse indexes of a segment, in Kafka's own bytes; see index.pyx for the layouts."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 class AbortedTransaction(NamedTuple):
     """One aborted transaction: its marker stands at last_offset."""
@@ -21,7 +21,7 @@ class OffsetIndex:
 
     path: str
     base_offset: int
-    def __init__(self, path: str, base_offset: int, bytes_max: int = ...) -> None: ...
+    def __new__(cls, path: str, base_offset: int, bytes_max: int = ...) -> Self: ...
     def load(self, log_bytes: int) -> None:
         """Reads the file. Raises CorruptFile when it is no sane index of a log of that size."""
     def add(self, offset: int, position: int) -> None:
@@ -41,7 +41,7 @@ class TimeIndex:
 
     path: str
     base_offset: int
-    def __init__(self, path: str, base_offset: int, bytes_max: int = ...) -> None: ...
+    def __new__(cls, path: str, base_offset: int, bytes_max: int = ...) -> Self: ...
     def load(self, next_offset: int) -> None:
         """Reads the file. Raises CorruptFile when it is no sane index of a log that ends there."""
     def add(self, timestamp: int, offset: int, when_full: bool = False) -> None:
@@ -61,7 +61,7 @@ class TransactionIndex:
 
     path: str
     aborted: list[AbortedTransaction]
-    def __init__(self, path: str) -> None: ...
+    def __new__(cls, path: str) -> Self: ...
     def load(self) -> None: ...
     def reset(self) -> None: ...
     def append(self, entry: AbortedTransaction) -> None: ...

@@ -117,6 +117,8 @@ class Log:
     def first_unstable_offset(self, high_watermark: int) -> int | None: ...
     def last_stable_offset(self, high_watermark: int) -> int:
         """min(high watermark, first unstable offset)."""
+    def expire_producers(self, now_ms: int) -> int:
+        """Forgets producers that were idle for producer_id_expiration_ms; how many."""
     def assign_leader_epoch(self, epoch: int, start_offset: int) -> None:
         """Notes that a leader epoch begins at that offset; on disk when it returns.
 

@@ -331,6 +331,14 @@ cdef class Log:
                 raise
         return 0
 
+    def expire_producers(self, int64_t now_ms):
+        """Forgets idle producers; see log.pyi."""
+        self.acquire()
+        try:
+            return self.producers.expire(now_ms)
+        finally:
+            self.release()
+
     def assign_leader_epoch(self, int32_t epoch, int64_t start_offset):
         """Notes, durably, that an epoch begins here; see log.pyi."""
         self.acquire()

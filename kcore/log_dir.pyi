@@ -1,11 +1,12 @@
 """A log directory as a unit of failure."""
 
 from collections.abc import Callable
+from typing import Self
 
 class LogDirFailure:
     """Shared by all logs of a directory: the first disk error puts all of it offline for good."""
 
-    def __init__(self, path: str = "") -> None: ...
+    def __new__(cls, path: str = "") -> Self: ...
     path: str
     @property
     def failed(self) -> bool: ...

@@ -33,9 +33,10 @@ OWN_KEYS: Final[tuple[OwnKey, ...]] = (
         "string",
         "group",
         "When a produce request with acks=all is answered: 'group' after an fdatasync that "
-        "requests share (see kafka_py.flush.group.ms), 'batch' after one of its own, 'interval' and 'none' "
-        "without waiting for the disk ('interval' flushes every kafka_py.flush.interval.ms in the background). "
-        "flush.messages and flush.ms keep Kafka's meaning beside it.",
+        "requests share (see kafka_py.flush.group.ms), 'batch' after one of its own, 'interval' "
+        "and 'none' without waiting for the disk ('interval' flushes every "
+        "kafka_py.flush.interval.ms in the background). flush.messages and flush.ms keep Kafka's "
+        "meaning beside it.",
         valid=("none", "interval", "group", "batch"),
         dynamic=True,
     ),
@@ -43,8 +44,9 @@ OWN_KEYS: Final[tuple[OwnKey, ...]] = (
         "kafka_py.flush.group.ms",
         "int",
         0,
-        "How long a group commit waits for more appends before its fdatasync, in milliseconds. With 0 it starts at "
-        "once when none is under way, and whatever arrives meanwhile shares the next one.",
+        "How long a group commit waits for more appends before its fdatasync, in milliseconds. "
+        "With 0 it starts at once when none is under way, and whatever arrives meanwhile shares "
+        "the next one.",
         at_least=0,
         dynamic=True,
     ),
@@ -60,29 +62,32 @@ OWN_KEYS: Final[tuple[OwnKey, ...]] = (
         "kafka_py.connection.inflight.bytes.max",
         "long",
         128 * 1024 * 1024,
-        "Bytes of requests of one connection that are being answered; above it the connection is not read from.",
+        "Bytes of requests of one connection that are being answered; above it the connection is "
+        "not read from.",
         at_least=1,
     ),
     OwnKey(
         "kafka_py.connection.inflight.requests.max",
         "int",
         1024,
-        "Requests of one connection that are being answered; above it the connection is not read from.",
+        "Requests of one connection that are being answered; above it the connection is not read "
+        "from.",
         at_least=1,
     ),
     OwnKey(
         "kafka_py.connection.unsent.bytes.max",
         "long",
         1024 * 1024,
-        "Reply bytes of one connection that may wait for a slow reader before the connection is not read from.",
+        "Reply bytes of one connection that may wait for a slow reader before the connection is "
+        "not read from.",
         at_least=1,
     ),
     OwnKey(
         "kafka_py.unsent.bytes.max",
         "long",
         128 * 1024 * 1024,
-        "Reply bytes of all connections that may wait for slow readers; above it the connection with the most is "
-        "closed.",
+        "Reply bytes of all connections that may wait for slow readers; above it the connection "
+        "with the most is closed.",
         at_least=1,
     ),
     OwnKey(
@@ -96,29 +101,33 @@ OWN_KEYS: Final[tuple[OwnKey, ...]] = (
         "kafka_py.frame.timeout.ms",
         "int",
         30_000,
-        "A request frame that was begun must be whole after this time plus its size at 1 KiB/s, in milliseconds.",
+        "A request frame that was begun must be whole after this time plus its size at 1 KiB/s, "
+        "in milliseconds.",
         at_least=1,
     ),
     OwnKey(
         "kafka_py.first.request.timeout.ms",
         "int",
         10_000,
-        "A new connection that has not sent one whole request after this time is closed, in milliseconds.",
+        "A new connection that has not sent one whole request after this time is closed, in "
+        "milliseconds.",
         at_least=1,
     ),
     OwnKey(
         "kafka_py.first.request.bytes.max",
         "int",
         64 * 1024,
-        "Size limit of frames before the first whole request of a connection was answered, where that request is "
-        "ApiVersions or SASL; other first requests fall under socket.request.max.bytes.",
+        "Size limit of frames before the first whole request of a connection was answered, where "
+        "that request is ApiVersions or SASL; other first requests fall under "
+        "socket.request.max.bytes.",
         at_least=1024,
     ),
     OwnKey(
         "kafka_py.sendfile.bytes.min",
         "int",
         64 * 1024,
-        "Fetched slices of at least this size are sent by sendfile when the connection has nothing buffered.",
+        "Fetched slices of at least this size are sent by sendfile when the connection has "
+        "nothing buffered.",
         at_least=1,
     ),
 )

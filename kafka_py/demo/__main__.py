@@ -89,7 +89,7 @@ def records_held(admin: AdminClient, bootstrap: str) -> int | None:
         ]
     finally:
         consumer.close()
-    return sum(high - low for low, high in ends)
+    return sum(int(high) - int(low) for low, high in ends)
 
 
 def create_topic(admin: AdminClient) -> None:
@@ -113,7 +113,7 @@ def closing_table(written: Tally, latencies: list[int], read: Tally) -> Table:
         table.add_row(
             name,
             f"{side.records:,}",
-            f"{side.bytes / 1e6:.1f}",
+            f"{side.size_bytes / 1e6:.1f}",
             f"{side.seconds:.2f}",
             f"{side.mb_per_s:.1f}",
             f"{side.records / side.seconds:,.0f}",

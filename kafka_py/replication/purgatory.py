@@ -1,4 +1,6 @@
-"""Requests that wait: fetches for bytes, acks=all appends for an offset. Deadlines are monotonic milliseconds.
+"""Requests that wait: fetches for bytes, acks=all appends for an offset.
+
+Deadlines are monotonic milliseconds.
 
 A waiter is looked at again when one of its partitions moved, and given up at its deadline. Moves
 are only noted (:meth:`FetchPurgatory.touch`) and worked off once a wake-up of the event loop, so

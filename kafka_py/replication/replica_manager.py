@@ -1,4 +1,4 @@
-"""The partitions that this broker hosts: made, led, followed and deleted as the metadata image says.
+"""The partitions that this broker hosts: made, led, followed and deleted as the image says.
 
 One thread (the node's event loop) calls everything here, except the :class:`Job` bodies that
 :meth:`ReplicaManager.due` hands out, which are made for worker threads. No event loop and no clock

@@ -247,9 +247,9 @@ class Broker:
             await self._lifecycle.leave(DRAIN_S)
         for connection in list(self._hub.connections):
             connection.close_when_idle()
-        deadline = self._loop.time() + DRAIN_S
-        while self._hub.connections and self._loop.time() < deadline:
-            await asyncio.sleep(0.005)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await self._hub.drained()
         for connection in list(self._hub.connections):
             connection.close()
         await node.close()
@@ -272,9 +272,9 @@ class Broker:
 
     def _image_changed(self, image: MetadataImage, changed: ChangedMetadata) -> None:
         broker = 4
-        if changed.everything or any(kind == broker for kind, _ in changed.configs):
-            if on_config_change(self.config, image.configs, self.config.node_id):
-                self._settings_changed()
+        concerned = changed.everything or any(kind == broker for kind, _ in changed.configs)
+        if concerned and on_config_change(self.config, image.configs, self.config.node_id):
+            self._settings_changed()
         self.node.replicas.apply(image, changed, now_ms=self._clock.monotonic_ms())
         self._hub.touch_later()
 
@@ -344,7 +344,8 @@ class Broker:
         elif self.node.broker_epoch >= 0:
             self.node.spawn(self._lifecycle.beat())
 
-    def _fatal(self, error: BaseException) -> None:
+    def _fatal(self, error: BaseException | None) -> None:
+        error = error or OSError("a log directory failed")
         if not self._failure.done():
             log.critical("the node cannot go on: %s", error)
             self._failure.set_result(error)

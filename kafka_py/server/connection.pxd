@@ -53,6 +53,7 @@ cdef class Hub:
     cdef Block scratch
     cdef readonly set connections
     cdef list dirty
+    cdef object empty                   # future of who waits for the last connection to go
     cdef bint in_wakeup
     cdef bint scheduled
     cdef public bint closing

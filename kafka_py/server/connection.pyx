@@ -188,6 +188,12 @@ cdef class Hub:
             self.loop.call_soon(self.work_off)
         return 0
 
+    async def drained(self):
+        """Wait until no connection is left."""
+        if self.connections:
+            self.empty = self.loop.create_future()
+            await self.empty
+
     def touch_later(self):
         """Something moved outside of a wake-up (a follower, a flush): look at those who wait, soon."""
         if not self.in_wakeup and not self.scheduled:
@@ -774,6 +780,8 @@ cdef class Connection:
             self.counted = False
             self.hub.limits.leave(self, self.listening)
             self.hub.connections.discard(self)
+            if self.hub.empty is not None and not self.hub.connections and not self.hub.empty.done():
+                self.hub.empty.set_result(None)
             self.hub.inflight_bytes -= self.inflight_bytes
             self.inflight_bytes = 0
         self.replies.clear()

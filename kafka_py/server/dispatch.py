@@ -1,4 +1,4 @@
-"""Which function answers which request: the table that ApiVersions is made from, and the general (table-codec) path.
+"""Which function answers which request: the table that ApiVersions is made from.
 
 A handler is registered by ``@handles(ApiKey.METADATA)`` and called as ``handler(node, context,
 request)``. It returns the response message, or an awaitable of it, or ``None`` for a request that
@@ -44,6 +44,7 @@ BROKER: Final = "broker"
 CONTROLLER: Final = "controller"
 
 Handler = Callable[["Node", "RequestContext", Any], Any]
+Parts = list[bytes | memoryview]
 
 
 class CloseConnection(Exception):
@@ -185,15 +186,15 @@ def unsupported_api_versions(context: RequestContext) -> list[bytes | memoryview
 
 def dispatch(
     node: "Node", row: Route, context: RequestContext, body: memoryview | bytes
-) -> "list[bytes | memoryview] | None | Awaitable[list[bytes | memoryview] | None]":
-    """Decode ``body``, call the handler, encode its answer; an awaitable when the handler's answer is one.
+) -> "Parts | Awaitable[Parts | None] | None":
+    """Decode ``body``, call the handler, encode its answer; awaitable when the handler's is.
 
     Raises MalformedRequest when the body is not what its version says, and whatever the handler
     raises: the caller closes the connection.
     """
     version = context.api_version
-    # Bytes behind the request are passed over, as Apache's broker does: librdkafka's Metadata request
-    # for all topics has three too many.
+    # Bytes behind the request are passed over, as Apache's broker does: librdkafka's Metadata
+    # request for all topics has three too many.
     request, _ = row.api.request.decode_from(body, 0, version)
     answer = row.handler(node, context, request)
     if isinstance(answer, Awaitable):

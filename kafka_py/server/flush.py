@@ -1,4 +1,4 @@
-"""Group commit: one fdatasync in a worker thread stands for every acks=all append that waits for it.
+"""Group commit: one fdatasync in a worker thread for every acks=all append that waits for it.
 
 A partition is flushed at once when no flush is under way (or ``kafka_py.flush.group.ms`` later,
 where that is set); whatever is appended meanwhile shares the next one. A failed flush takes the log

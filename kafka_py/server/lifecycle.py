@@ -70,7 +70,7 @@ class Lifecycle:
         node = self._node
         while True:
             response = await node.submit(self.registration())
-            error = ErrorCode(response.error_code)
+            error = ErrorCode.of(response.error_code)
             if error is ErrorCode.NONE:
                 break
             if error not in (ErrorCode.DUPLICATE_BROKER_REGISTRATION, ErrorCode.NOT_CONTROLLER):
@@ -98,7 +98,7 @@ class Lifecycle:
         if response.error_code == ErrorCode.NONE:
             node.fenced = response.is_fenced
         else:
-            log.warning("heartbeat refused: %s", ErrorCode(response.error_code).name)
+            log.warning("heartbeat refused: %s", ErrorCode.of(response.error_code).name)
         return response
 
     def due(self, now_ms: int) -> int:

@@ -1,4 +1,6 @@
-"""What connections may cost: who is let in, how much they may hold, when they are closed. Every number is a named config.
+"""What connections may cost: who is let in, what they may hold, when they are closed.
+
+Every number is a named config.
 
 | limit | config | what happens |
 |---|---|---|

@@ -1,6 +1,7 @@
-"""The node: what handlers see of the process. One object owns the configuration, the metadata image, the controller
-(when this node has the role), the partitions and the clock; handlers get it as their first
-argument.
+"""The node: what handlers see of the process.
+
+One object owns the configuration, the metadata image, the controller (when this node has the role),
+the partitions and the clock; handlers get it as their first argument.
 
 Everything here runs on the node's one event loop, except what :meth:`Node.in_worker` is given.
 """
@@ -172,9 +173,9 @@ class Node:
         return await auto_topics.create(self, list(names), context, self._creating)
 
     async def next_producer_id(self) -> int:
-        """A producer id that no other node or run hands out; takes blocks of 1,000 from the controller.
+        """A producer id that no other node or run hands out, from a block of the controller's.
 
-        Raises ConfigError-free ApiError(COORDINATOR_LOAD_IN_PROGRESS) while the controller refuses
+        Raises ApiError(COORDINATOR_LOAD_IN_PROGRESS) while the controller refuses
         a block.
         """
         from kafka_py.server import producer_ids

@@ -1,4 +1,4 @@
-"""From what the storage core refuses to what a Produce response says of it; one table for both produce paths.
+"""From what the storage core refuses to what a Produce response says, for both produce paths.
 
 UNKNOWN_SERVER_ERROR is never the answer to a produce: idempotent clients react to it in ways that
 break consistency.

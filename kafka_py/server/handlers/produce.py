@@ -93,7 +93,7 @@ class Waiter:
         for piece in self.pieces:
             partition = piece.partition
             if partition is not None and (not partition.leads or partition.offline):
-                piece.fail(ErrorCode(error))
+                piece.fail(ErrorCode.of(error))
         self.satisfied()
 
     def expire(self) -> None:
@@ -176,7 +176,7 @@ def find(
     if partition.internal and context.client_id != ADMIN_CLIENT:
         piece.fail(ErrorCode.INVALID_TOPIC_EXCEPTION)
     elif error := partition.leader_error(-1):
-        piece.fail(ErrorCode(error))
+        piece.fail(ErrorCode.of(error))
     elif request.acks == ALL and partition.under_min_isr:
         piece.fail(ErrorCode.NOT_ENOUGH_REPLICAS)
     piece.partition = partition
@@ -185,9 +185,7 @@ def find(
 def check_batch(piece: Piece, version: int) -> None:
     """What Kafka checks of a batch before any partition sees it."""
     records = piece.records
-    if records is None or len(records) < HEADER_BYTES:
-        piece.fail(ErrorCode.INVALID_RECORD)
-    elif records[AT_MAGIC] < 2:
+    if records is None or len(records) < HEADER_BYTES or records[AT_MAGIC] < 2:
         piece.fail(ErrorCode.INVALID_RECORD)
     elif records[AT_ATTRIBUTES] & CODEC == ZSTD and version < 7:
         piece.fail(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE)
@@ -272,7 +270,7 @@ async def append_off_loop(node: Node, context: RequestContext, piece: Piece) -> 
     assert partition is not None
     error = partition.leader_error(-1)
     if error:
-        piece.fail(ErrorCode(error))
+        piece.fail(ErrorCode.of(error))
         return
     log, epoch = partition.log, partition.leader_epoch
 
@@ -341,7 +339,7 @@ def answer(
     if request.acks == 0:
         failed = next((p for of in topics for p in of if p.problem is not None), None)
         if failed is not None and failed.problem is not None:
-            name = ErrorCode(failed.problem.code).name
+            name = ErrorCode.of(failed.problem.code).name
             raise CloseConnection(f"a produce with acks=0 failed: {name}")
         return None
     by_id = context.api_version >= 13

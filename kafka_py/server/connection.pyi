@@ -1,0 +1,42 @@
+"""Types of kafka_py.server.connection; what it does is said in connection.pyx."""
+
+import asyncio
+from typing import Any
+
+from kafka_py.server.fast_path import FastPath
+from kafka_py.server.flush import Flusher
+from kafka_py.server.limits import Limits
+from kafka_py.server.node import Listening, Node
+
+class Hub:
+    """What the connections of one node share."""
+
+    closing: bool
+    connections: set[Connection]
+    requests: int
+    inflight_bytes: int
+    def __init__(
+        self,
+        node: Node,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        fast: FastPath,
+        flusher: Flusher,
+    ) -> None: ...
+    def touch_later(self) -> None:
+        """Look at those who wait, soon."""
+    async def drained(self) -> None:
+        """Wait until no connection is left."""
+
+class Connection(asyncio.BufferedProtocol):
+    """One client's connection."""
+
+    host: str
+    principal: Any
+    software_name: str
+    software_version: str
+    def __init__(self, hub: Hub, listening: Listening) -> None: ...
+    def close(self) -> None:
+        """Close now; unsent bytes are dropped."""
+    def close_when_idle(self) -> None:
+        """Close as soon as what was asked for is answered and sent."""

@@ -1,0 +1,21 @@
+"""Types of kafka_py.server.fast_path; what it does is said in fast_path.pyx."""
+
+from kafka_py.replication.replica_manager import ReplicaManager
+
+class FastPath:
+    """The compiled Produce and Fetch; one for all connections of a node."""
+
+    wait_for_flush: bool
+    now_ms: int
+    fetch_bytes_max: int
+    off_loop_bytes: int
+    produced: int
+    fetched: int
+    def __init__(
+        self,
+        replicas: ReplicaManager,
+        *,
+        wait_for_flush: bool,
+        fetch_bytes_max: int,
+        off_loop_bytes: int,
+    ) -> None: ...
