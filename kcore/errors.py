@@ -100,7 +100,7 @@ class UnsupportedCompression(KcoreError):
 
 
 class DecompressedTooLarge(KcoreError):
-    """The payload would decompress to more than the caller's limit; it was not decompressed further."""
+    """The payload would become larger than the caller's limit; it was not decompressed further."""
 
 
 class OffsetOutOfRange(KcoreError):
@@ -155,8 +155,9 @@ class CorruptFile(KcoreError):
 
 
 class CorruptLog(KcoreError):
-    """Bytes that were durable once are damaged or gone: below the recovery point, or in a closed segment.
+    """Bytes that were durable once are damaged or gone: below the recovery point, or in a closed
+    segment.
 
-    Not what a crash leaves behind (such a torn tail is cut silently and reported): the replica must be
-    fetched anew, or opened with truncate_corrupt.
+    Not what a crash leaves behind (such a torn tail is cut silently and reported): the replica must
+    be fetched anew, or opened with truncate_corrupt.
     """
