@@ -1,8 +1,8 @@
-"""What the wire codecs cost: the table's, the compiled ones, and kio's on the same bytes.
+"""What the wire codecs cost: the table's, and kio's on the same bytes.
 
 Run by `make bench` (pytest-benchmark); without it each case runs once, for its assertions. Claims:
 the table codec decodes a Fetch request of 100 partitions in tens of microseconds and encodes it in
-fewer, the compiled path parses it in about one; compiling a codec takes a few milliseconds.
+fewer; compiling a codec takes a few milliseconds.
 """
 
 import io
@@ -13,7 +13,6 @@ from kio.schema.fetch.v12.request import FetchRequest as KioFetchRequest
 from kio.serial import entity_reader, entity_writer
 
 from kafka_py.protocol.fetch import FetchRequest
-from kafka_py.protocol.hot_requests import FetchParser, ProduceParser
 from kafka_py.protocol.produce import ProduceRequest
 from kafka_py.protocol.schema import Message
 
@@ -58,19 +57,6 @@ def test_table_encode(benchmark: Any, message: Message, version: int) -> None:
     """Objects to parts, records uncopied."""
     parts = benchmark(message.encode_parts, version)
     assert b"".join(parts) == message.encode(version)
-
-
-@pytest.mark.parametrize(
-    ("parser", "message", "version"),
-    [
-        pytest.param(FetchParser(), FETCH, 12, id="fetch_100"),
-        pytest.param(ProduceParser(), PRODUCE, 9, id="produce_1"),
-    ],
-)
-def test_compiled_parse(benchmark: Any, parser: Any, message: Message, version: int) -> None:
-    """Bytes to C structs, called from Python."""
-    benchmark(parser.load, message.encode(version), version)
-    assert parser.message() == message
 
 
 def test_kio_decode(benchmark: Any) -> None:

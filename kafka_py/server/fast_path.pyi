@@ -11,6 +11,8 @@ class FastPath:
     off_loop_bytes: int
     produced: int
     fetched: int
+    def request(self, key: int, version: int, body: bytes | memoryview) -> tuple[int, bytes]:
+        """For tests and fuzzers: (outcome, reply) of one Produce (0) or Fetch (1) request body."""
     def __init__(
         self,
         replicas: ReplicaManager,

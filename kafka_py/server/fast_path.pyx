@@ -125,6 +125,19 @@ cdef class FastPath:
         self.off_loop_bytes = off_loop_bytes
         self.waits = []
 
+    def request(self, int key, int version, const uint8_t[::1] body not None):
+        """For tests and fuzzers: (outcome, reply) of one Produce (0) or Fetch (1) request body."""
+        cdef Output out = Output()
+        cdef const uint8_t* p = &body[0] if body.shape[0] else NULL
+        cdef int outcome
+        if p == NULL:
+            return DECLINED, b""
+        if key == 0:
+            outcome = self.produce(out, body, p, body.shape[0], version, 0)
+        else:
+            outcome = self.fetch(out, p, body.shape[0], version, 0)
+        return outcome, b"".join([bytes(part) for part in out.cut(0)])
+
     cdef int produce(
         self, Output out, object owner, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation
     ) except -1:
