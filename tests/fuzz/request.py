@@ -243,11 +243,19 @@ class Fuzzer:
                     one.unknown_tags = {}
                     one.partition = self.random.randrange(4)
                     one.fetch_offset = self.random.randrange(-1, 4)
+                    one.current_leader_epoch = self.random.choice((-1, -1, 0, 5))
+                    one.last_fetched_epoch = self.random.choice((-1, -1, 0))
+                    one.replica_directory_id = bytes(16)
+                    one.high_watermark = (1 << 63) - 1
         if isinstance(message, ProduceRequest):
             message.transactional_id = None
             message.acks = self.random.randrange(-1, 2)
         else:
             message.session_id, message.session_epoch = 0, -1
+            message.cluster_id, message.replica_state = None, type(message).ReplicaState()
+            message.isolation_level = self.random.randrange(2)
+            message.min_bytes = self.random.randrange(3)
+            message.max_bytes = self.random.randrange(1 << 20)
             message.replica_id, message.forgotten_topics_data = -1, []
 
     def name_and_data(self) -> tuple[str, bytes]:
