@@ -244,7 +244,7 @@ class Fuzzer:
                     one.partition = self.random.randrange(4)
                     one.fetch_offset = self.random.randrange(-1, 4)
                     one.current_leader_epoch = self.random.choice((-1, -1, 0, 5))
-                    one.last_fetched_epoch = self.random.choice((-1, -1, 0))
+                    one.last_fetched_epoch = -1
                     one.replica_directory_id = bytes(16)
                     one.high_watermark = (1 << 63) - 1
         if isinstance(message, ProduceRequest):
