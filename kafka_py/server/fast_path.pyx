@@ -93,6 +93,14 @@ cdef inline void no_tags(Cursor* c, bint flexible) noexcept nogil:
     if flexible and read_uvarint(c) != 0:
         c.bad = True
 
+cdef inline bint is_ascii(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    """Whether text is surely well formed; other text is judged by the general path."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        if p[i] >= 0x80:
+            return False
+    return True
+
 cdef inline Py_ssize_t read_topic(Cursor* c, bint by_id, bint flexible, const uint8_t** name) noexcept nogil:
     cdef int64_t size
     if by_id:
@@ -350,7 +358,7 @@ cdef class FastPath:
             return DECLINED
         if version >= 11:
             count = read_uvarint(&c) - 1 if flexible else read16(&c)
-            if not has(&c, count):
+            if not has(&c, count) or not is_ascii(c.p, count):
                 return DECLINED
             c.p += count
         no_tags(&c, flexible)
