@@ -10,6 +10,9 @@ cdef enum:
     AHEAD_BYTES_MIN = 131072        # steps of this size are worth a hand-over to the populating thread
 
 cdef extern from *:
+    """
+    typedef struct kcore_ahead kcore_ahead;
+    """
     ctypedef struct kcore_ahead:    # a range that the populating thread was asked for; see mapped_file.pyx
         pass
 

@@ -86,14 +86,14 @@ cdef extern from *:
     enum { AHEAD_IDLE, AHEAD_QUEUED, AHEAD_RUNNING, AHEAD_DONE, AHEAD_FAILED };
     typedef int (*kcore_populate)(int fd, uint8_t *data, Py_ssize_t start, Py_ssize_t stop);
     /* All but state is read by the thread only while QUEUED or RUNNING, and written only while it is not. */
-    typedef struct kcore_ahead {
+    struct kcore_ahead {
         struct kcore_ahead *next;
         uint8_t *data;
         Py_ssize_t start, stop;
         kcore_populate work;
         unsigned long generation;
         int fd, state, error;
-    } kcore_ahead;
+    };
     static pthread_mutex_t ahead_lock = PTHREAD_MUTEX_INITIALIZER;
     static pthread_cond_t ahead_wanted = PTHREAD_COND_INITIALIZER;
     static pthread_cond_t ahead_finished = PTHREAD_COND_INITIALIZER;

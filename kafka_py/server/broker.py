@@ -29,7 +29,7 @@ from kafka_py.metrics import Metrics
 from kafka_py.network import Network, RealNetwork
 from kafka_py.replication.log_directory import LogDirectory
 from kafka_py.replication.replica_manager import ReplicaManager, TopicSettings
-from kafka_py.server.connection import Connection, Hub
+from kafka_py.server.connection import Hub, ServedConnection
 from kafka_py.server.dispatch import BROKER, CONTROLLER, load_handlers
 from kafka_py.server.fast_path import FastPath
 from kafka_py.server.fetch_session import FetchSessions
@@ -97,6 +97,7 @@ class Broker:
         self._failed_directories: set[LogDirectory] = set()
         self._opened: Opened | None = None
         self.node: Node
+        self.loop: asyncio.AbstractEventLoop
 
     # ------------------------------------------------------------------------- what users look at
 
@@ -125,7 +126,7 @@ class Broker:
 
     async def start(self) -> Broker:
         """Serve on the running event loop; returns once clients are answered."""
-        self._loop = asyncio.get_running_loop()
+        self._loop = self.loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[BaseException] = self._loop.create_future()
         try:
             await self._start()
@@ -227,8 +228,8 @@ class Broker:
         node.flusher = self._flusher
         node.touch = self._hub.touch_later
 
-    def _connections(self, listening: Listening) -> Callable[[], Connection]:
-        return lambda: Connection(self._hub, listening)
+    def _connections(self, listening: Listening) -> Callable[[], ServedConnection]:
+        return lambda: ServedConnection(self._hub, listening)
 
     async def stop(self) -> None:
         """Answer what is under way, stop cleanly, let the directories go. Twice is fine."""

@@ -28,8 +28,8 @@ class Hub:
     async def drained(self) -> None:
         """Wait until no connection is left."""
 
-class Connection(asyncio.BufferedProtocol):
-    """One client's connection."""
+class Connection:
+    """One client's connection, compiled."""
 
     host: str
     principal: Any
@@ -40,3 +40,6 @@ class Connection(asyncio.BufferedProtocol):
         """Close now; unsent bytes are dropped."""
     def close_when_idle(self) -> None:
         """Close as soon as what was asked for is answered and sent."""
+
+class ServedConnection(Connection, asyncio.BufferedProtocol):
+    """A Connection as asyncio's own loop knows it."""

@@ -13,6 +13,7 @@ It is an asyncio ``BufferedProtocol``. Caveats first:
 * Malformed bytes, unknown APIs and exceptions in handlers close this one connection and nothing else.
 """
 
+import asyncio
 import logging
 import os
 import time
@@ -58,6 +59,9 @@ cdef class Block:
 
     def __dealloc__(self):
         free(self.data)
+
+    def __len__(self):
+        return self.capacity - self.used
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         PyBuffer_FillInfo(view, self, self.data + self.used, self.capacity - self.used, 0, flags)
@@ -788,3 +792,9 @@ cdef class Connection:
         self.own = None
         self.out = Output()
         self.hub.budget_freed()
+
+
+class ServedConnection(Connection, asyncio.BufferedProtocol):
+    """A Connection as asyncio's own loop knows it; uvloop would take the compiled class as it is."""
+
+    __slots__ = ()
