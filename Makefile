@@ -64,7 +64,7 @@ bench: $(VENV)/.built $(VENV)/.extra-test $(VENV)/.extra-bench  ## kcore and the
 	@$(PY) -m bench.compare
 
 bench-quick: $(VENV)/.built $(VENV)/.extra-test $(VENV)/.extra-bench  ## the node's cases without Apache, seconds each
-	@$(PY) -m bench.compare --only-ours --seconds 1
+	@$(PY) -m bench.compare --only-ours --seconds 1 --passes 1 --cold-memory
 
 asan: $(VENV)/.built $(VENV)/.extra-test  ## kcore's tests and the C consumers under AddressSanitizer and UBSan
 	@$(PY) .ci/asan.py
