@@ -26,6 +26,11 @@ class Case:
     cpu_max: float | None = None
     partitions: int = field(default=1)
 
+    @property
+    def fills_memory(self) -> bool:
+        """Whether a pass writes gigabytes, so that fresh pages are most of its cost."""
+        return self.kind == "produce" and self.records * self.record_bytes > 10_000
+
 
 CASES = (
     Case("produce-d1", "produce", "1 x 100 B, acks=1, depth 1"),
