@@ -1,4 +1,4 @@
-"""Partitions of one broker: their offsets and epochs, the logs beneath.
+"""Partitions of one broker: offsets and epochs, the logs beneath, who waits for what.
 
-Who waits for what. No event loop in here.
+There is no event loop in here.
 """

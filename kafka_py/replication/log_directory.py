@@ -71,9 +71,9 @@ class DirectoryLock:
     """
 
     def __init__(self, path: Path) -> None:
-        """Takes the lock at once. Raises DirectoryLocked.
+        """Takes the lock at once.
 
-        Or OSError when the directory cannot be written.
+        Raises DirectoryLocked, or OSError when the directory cannot be written.
         """
         self.path = path
         self._fd = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -114,9 +114,9 @@ class LogDirectory:
     def __init__(
         self, path: Path, lock: DirectoryLock, *, node_id: int, cluster_id: str | None
     ) -> None:
-        """Checks meta.properties and reads the checkpoints. Raises LogDirectoryError or.
+        """Checks meta.properties and reads the checkpoints.
 
-        CorruptFile, naming what does not fit.
+        Raises LogDirectoryError or CorruptFile, naming what does not fit.
         """
         self.path = path
         self.lock = lock
@@ -185,9 +185,9 @@ class LogDirectory:
     def open_log(
         self, key: PartitionKey, config: LogConfig, *, now_ms: int, topic_id: bytes | None = None
     ) -> Log:
-        """Open or create one partition's log.
+        """Open or create one partition's log, with what the checkpoints know of it.
 
-        With what the checkpoints know of it. Raises LogFailed and the like.
+        Raises LogFailed and what else Log.open raises.
         """
         return Log.open(
             str(self.path / f"{key[0]}-{key[1]}"),
@@ -239,9 +239,9 @@ class LogDirectory:
         return logs, errors
 
     def set_aside(self, key: PartitionKey, suffix: str) -> Path:
-        """Rename a (closed) partition directory to ``TOPIC-INDEX.UUID-suffix`` as Kafka does.
+        """Rename a closed partition directory to ``TOPIC-INDEX.UUID-suffix`` as Kafka does.
 
-        Durably.
+        The new name is durable.
         """
         name = f"{key[0]}-{key[1]}"
         ending = f".{uuid.uuid4().hex}-{suffix}"

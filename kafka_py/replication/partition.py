@@ -97,10 +97,7 @@ class Partition:
         )
 
     def attach(self, log: Any, directory: Any, high_watermark: int) -> None:
-        """Take over an opened log; ``high_watermark`` is the checkpointed one.
-
-        Bounded by what the log has.
-        """
+        """Take over an opened log, and the checkpointed high watermark within its bounds."""
         self.log = log
         self.directory = directory
         self.offline = False
@@ -157,9 +154,9 @@ class Partition:
         isr: tuple[int, ...],
         now_ms: int,
     ) -> bool:
-        """Lead under ``leader_epoch``; False when nothing is new. The epoch's start is on record.
+        """Lead under ``leader_epoch``; False when nothing is new.
 
-        Before any append.
+        The epoch's start is on record before any append.
         """
         if partition_epoch < self.partition_epoch or leader_epoch < self.leader_epoch:
             return False
@@ -216,10 +213,7 @@ class Partition:
 
     @property
     def min_isr(self) -> int:
-        """min.insync.replicas, but never more than there are replicas (as Kafka's effective.
-
-        Minimum).
-        """
+        """min.insync.replicas, but never more than there are replicas (as Kafka counts)."""
         return min(self.min_isr_setting, max(1, len(self.replicas)))
 
     @property
@@ -279,10 +273,7 @@ class Partition:
         self.set_offsets(log.log_start_offset, self._stable(mark, log), mark, log.log_end_offset)
 
     def epoch_error(self, current_leader_epoch: int) -> int:
-        """The wire's error for a request that believes in ``current_leader_epoch`` (-1.
-
-        Does not say), else 0.
-        """
+        """The wire's error for who believes in that leader epoch (-1: does not say), else 0."""
         if current_leader_epoch < 0 or current_leader_epoch == self.leader_epoch:
             return NONE
         return (
@@ -360,9 +351,9 @@ class Partition:
         log_start_offset: int,
         now_ms: int,
     ) -> bool:
-        """Note a follower's fetch; True when the high watermark moved. An unknown replica is.
+        """Note a follower's fetch; True when the high watermark moved.
 
-        Ignored (KIP-903).
+        An unknown replica is ignored (KIP-903).
         """
         state = self.followers.get(replica_id)
         if state is None or (broker_epoch >= 0 and broker_epoch < state.broker_epoch):

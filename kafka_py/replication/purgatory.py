@@ -10,11 +10,14 @@ that a burst of appends costs a waiting consumer one look.
 import heapq
 from collections.abc import Iterable
 from itertools import count
-from typing import Protocol
+from typing import Final, Protocol
 
 from kafka_py.replication.partition import Partition
 
 __all__ = ["AppendPurgatory", "AppendWaiter", "DelayedFetch", "FetchPurgatory"]
+
+#: How many deadlines are kept before those of answered waiters are looked for.
+DEADLINES_MIN: Final = 256
 
 
 class DelayedFetch(Protocol):
@@ -38,10 +41,7 @@ class AppendWaiter(Protocol):
     deadline_ms: int
 
     def satisfied(self) -> None:
-        """One of its partitions has replicated (and flushed.
-
-        Where the policy says so) what was appended.
-        """
+        """One partition has replicated (and flushed, if the policy says so) what was appended."""
         ...
 
     def expire(self) -> None:
@@ -61,6 +61,7 @@ class FetchPurgatory:
 
     def __init__(self) -> None:
         self._deadlines: list[tuple[int, int, DelayedFetch]] = []
+        self._tidy_at = DEADLINES_MIN
         self._sequence = count()
         self._touched: list[Partition] = []
 
@@ -70,10 +71,7 @@ class FetchPurgatory:
     def watch(
         self, waiter: DelayedFetch, partitions: Iterable[Partition], deadline_ms: int
     ) -> None:
-        """Look at ``waiter`` again when one of ``partitions`` moves.
-
-        And expire it at ``deadline_ms``.
-        """
+        """Look at ``waiter`` when one of ``partitions`` moves; expire it at ``deadline_ms``."""
         for partition in partitions:
             waiters = partition.fetch_waiters
             # Waiters answered through another partition are dropped before the list can grow on
@@ -82,6 +80,14 @@ class FetchPurgatory:
                 partition.fetch_waiters = waiters = [w for w in waiters if not w.done]
             waiters.append(waiter)
         heapq.heappush(self._deadlines, (deadline_ms, next(self._sequence), waiter))
+        if len(self._deadlines) >= self._tidy_at:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Drop who was answered long before a late deadline; amortized one step a waiter."""
+        self._deadlines = [entry for entry in self._deadlines if not entry[2].done]
+        heapq.heapify(self._deadlines)
+        self._tidy_at = max(DEADLINES_MIN, 2 * len(self._deadlines))
 
     def touch(self, partition: Partition) -> None:
         """Note that a partition moved; cheap, and nothing is answered yet."""

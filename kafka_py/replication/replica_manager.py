@@ -111,10 +111,7 @@ class ReplicaManager:
     # Opening and following the image
 
     def open_logs(self, image: MetadataImage, *, now_ms: int) -> None:
-        """Open every log found in the directories.
-
-        With the settings that ``image`` knows of its topic.
-        """
+        """Open every log in the directories, with the settings that ``image`` has for its topic."""
         threads = self.settings["num.recovery.threads.per.data.dir"]
 
         def config_of(topic: str) -> LogConfig:
@@ -130,10 +127,7 @@ class ReplicaManager:
                 self._unopened[key] = (error, directory)
 
     def apply(self, image: MetadataImage, changed: ChangedMetadata, *, now_ms: int) -> None:
-        """Follow a committed image: create, lead, follow and delete partitions.
-
-        Take new settings.
-        """
+        """Follow a committed image: partitions made, led, followed, deleted; new settings."""
         self._image = image
         if changed.everything:
             for topic_id in [known for known in self.by_id if known not in image.topics_by_id]:
@@ -207,10 +201,7 @@ class ReplicaManager:
     def _attach(
         self, partition: Partition, config: LogConfig, image: PartitionImage, now_ms: int
     ) -> None:
-        """Give the partition its log: the one found on disk if the topic id fits.
-
-        A fresh one otherwise.
-        """
+        """Give the partition its log: the one on disk if the topic id fits, else a fresh one."""
         key = (partition.topic, partition.index)
         if key in self._unopened:
             error, directory = self._unopened[key]
@@ -238,10 +229,7 @@ class ReplicaManager:
         partition.attach(opened, directory, mark)
 
     def _choose_directory(self, image: PartitionImage) -> LogDirectory:
-        """The directory that the controller assigned (KIP-858).
-
-        Else the working one with the fewest partitions.
-        """
+        """The directory that the controller assigned (KIP-858), else the emptiest that works."""
         assigned = image.directory(self.broker_id)
         working = [directory for directory in self.log_dirs if not directory.offline]
         if not working:
@@ -282,10 +270,7 @@ class ReplicaManager:
                 log.error("%s-%d: deleting its files failed: %s", partition.topic, index, error)
 
     def _set_strays_aside(self) -> None:
-        """Logs on disk that the metadata knows nothing of are renamed.
-
-        Never deleted (as Kafka does).
-        """
+        """Logs that the metadata does not know are renamed, never deleted (as Kafka does)."""
         for key in list(self._unclaimed):
             self._set_aside(key, *self._unclaimed.pop(key))
 
@@ -463,10 +448,7 @@ class ReplicaManager:
             directory.write_recovery_points(entries[id(directory)])
 
     def write_log_starts(self, _now_ms: int = 0) -> None:
-        """Checkpoint the log start offsets that the segment files alone do not tell.
-
-        As Kafka does.
-        """
+        """Checkpoint the log start offsets that the segment files do not tell, as Kafka does."""
 
         def value(_: Partition, opened: Log) -> int | None:
             segments = opened.segments
@@ -486,7 +468,7 @@ class ReplicaManager:
     def close(self, *, broker_epoch: int, clean: bool = True) -> None:
         """Close every log, write every checkpoint and, if ``clean``, the markers.
 
-        May take as long as a flush.
+        It may take as long as a flush.
         """
         self.write_high_watermarks()
         self.write_log_starts()

@@ -1,4 +1,1 @@
-"""The broker process: connections, request handlers, the node that owns them.
-
-And the public ``Broker``.
-"""
+"""The broker process: connections, handlers, the node that owns them, the public ``Broker``."""

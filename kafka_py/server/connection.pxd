@@ -26,6 +26,7 @@ cdef class Reply:
     cdef readonly bint done
     cdef object parts                   # list, or None for a request without a reply
     cdef Py_ssize_t request_bytes
+    cdef object abandon                 # a task that nobody needs once the connection is gone
 
 
 cdef class AppendReply(Reply):
@@ -112,7 +113,7 @@ cdef class Connection:
     cdef object text(self, const uint8_t* p, Py_ssize_t size)
     cdef int queue_made(self, Py_ssize_t start) except -1
     cdef object context(self, int key, int version, int32_t correlation, object client_id, Py_ssize_t frame_bytes)
-    cdef int later(self, object awaitable, Py_ssize_t frame_bytes) except -1
+    cdef int later(self, object awaitable, Py_ssize_t frame_bytes, bint reads_only) except -1
     cdef Py_ssize_t skip_tags(self, const uint8_t* p, Py_ssize_t n)
     cdef int stop_writer(self) except -1
     cdef int stop_reading(self) except -1

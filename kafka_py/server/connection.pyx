@@ -30,7 +30,7 @@ from kafka_py.server.output cimport Output
 from kcore.endian cimport load_be16, load_be32
 
 from kafka_py.protocol.errors import ErrorCode, ProtocolError
-from kafka_py.protocol.produce import ProduceResponse
+from kafka_py.server.produce_errors import with_errors
 from kafka_py.server.dispatch import CloseConnection, RequestContext, dispatch, route, unsupported_api_versions
 
 log = logging.getLogger("kafka_py.server")
@@ -82,6 +82,7 @@ cdef class Reply:
         if self.done:
             return
         self.done = True
+        self.abandon = None
         self.parts = parts
         if not self.connection.closed:
             self.connection.hub.mark(self.connection)
@@ -137,26 +138,12 @@ cdef class AppendReply(Reply):
 
     cdef object with_errors(self):
         """The reply again, with the error codes of the partitions that failed."""
-        cdef bytes whole = b"".join([bytes(part) for part in self.parts])
-        cdef int header = 9 if self.version >= 9 else 8
-        response = ProduceResponse.decode(whole[header:], self.version)
-        hit = {
+        cdef dict hit = {
             (p.topic_id if self.version >= 13 else p.topic, p.index): self.errors[id(p)]
             for p, _ in self.waits
             if id(p) in self.errors
         }
-        for topic in response.responses:
-            key = topic.topic_id if self.version >= 13 else topic.name
-            for one in topic.partition_responses:
-                code = hit.get((key, one.index))
-                if code is not None:
-                    one.error_code = code
-                    one.base_offset = -1
-                    one.log_append_time_ms = -1
-                    one.log_start_offset = -1
-        body = response.encode(self.version)
-        length = header - 4 + len(body)
-        return [length.to_bytes(4, "big") + whole[4:header] + body]
+        return [with_errors(b"".join([bytes(part) for part in self.parts]), self.version, hit)]
 
 
 cdef class Hub:
@@ -545,7 +532,7 @@ cdef class Connection:
             return 0
         if result is None or isinstance(result, list):
             return self.answer(result, frame_bytes)
-        return self.later(result, frame_bytes)
+        return self.later(result, frame_bytes, key == KEY_FETCH)
 
     cdef object context(self, int key, int version, int32_t correlation, object client_id, Py_ssize_t frame_bytes):
         return RequestContext(
@@ -553,11 +540,14 @@ cdef class Connection:
             self.hub.fast.now_ms, self.role, self, frame_bytes,
         )
 
-    cdef int later(self, object awaitable, Py_ssize_t frame_bytes) except -1:
+    cdef int later(self, object awaitable, Py_ssize_t frame_bytes, bint reads_only) except -1:
         cdef Reply reply = Reply.__new__(Reply)
         reply.connection = self
         self.wait(reply, frame_bytes)
         task = self.hub.loop.create_task(awaitable)
+        if reads_only:
+            # Otherwise who asks with a long max_wait_ms and leaves would hold memory for that long.
+            reply.abandon = task
         task.add_done_callback(reply.from_task)
         return 0
 
@@ -778,8 +768,12 @@ cdef class Connection:
 
     def finish_closing(self):
         """Give everything back that the connection holds; its late replies go nowhere."""
+        cdef Reply reply
         self.closed = True
         self.stop_writer()
+        for reply in self.replies:
+            if reply.abandon is not None:
+                reply.abandon.cancel()
         if self.counted:
             self.counted = False
             self.hub.limits.leave(self, self.listening)

@@ -48,18 +48,15 @@ Parts = list[bytes | memoryview]
 
 
 class CloseConnection(Exception):
-    """Raised by a handler when the only right answer is to close the connection (e.g. a failed.
+    """Raised by a handler whose only right answer is to close the connection.
 
-    Acks=0 produce).
+    A failed produce with acks=0 is one.
     """
 
 
 @dataclass(slots=True)
 class RequestContext:
-    """Where a request came from; ``listener`` is the listener's name.
-
-    ``role`` is BROKER or CONTROLLER.
-    """
+    """Where a request came from; ``listener`` is a name, ``role`` is BROKER or CONTROLLER."""
 
     api_key: int
     api_version: int
@@ -76,10 +73,7 @@ class RequestContext:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row of the table: the handler of an API on one kind of listener.
-
-    And the versions that really work.
-    """
+    """One row of the table: the handler of an API on one kind of listener, and its versions."""
 
     api: Api
     handler: Handler
@@ -158,9 +152,9 @@ _HEADER: Final = struct.Struct(">ii")
 def encode_response(
     row: Route, version: int, correlation_id: int, response: Any
 ) -> list[bytes | memoryview]:
-    """A response as the parts of one frame.
+    """A response as the parts of one frame: length, header, body.
 
-    Length, header, body. Records stay the memoryviews that they were.
+    Records stay the memoryviews that they were.
     """
     parts: list[bytes | memoryview] = response.encode_parts(version)
     flexible = row.api.response_header_version(version) >= 1
@@ -170,9 +164,9 @@ def encode_response(
 
 
 def unsupported_api_versions(context: RequestContext) -> list[bytes | memoryview]:
-    """The version 0 answer to an ApiVersions request of an unknown version.
+    """The version 0 answer to ApiVersions of an unknown version (KIP-511).
 
-    The error, and what is supported (KIP-511).
+    It says the error, and which versions of ApiVersions there are.
     """
     versions = [
         ApiVersionsResponse.ApiVersion(api_key=key, min_version=lowest, max_version=highest)

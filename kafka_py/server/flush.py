@@ -81,10 +81,7 @@ class Flusher:
         self._pool.submit(self._flush, batch, [p.log for p in batch])
 
     def _flush(self, batch: list[Partition], logs: list[Any]) -> None:
-        """In a worker thread: sync each log, and tell the loop how far each is durable (-1.
-
-        Failed).
-        """
+        """In a worker thread: sync each log, tell the loop how far each is durable (-1: failed)."""
         durable = []
         for opened in logs:
             try:

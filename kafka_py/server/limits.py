@@ -2,20 +2,21 @@
 
 Every number is a named config.
 
-| limit | config | what happens |
+| what is limited | what happens | config |
 |---|---|---|
-| size of a request | socket.request.max.bytes | connection closed |
-| size of a first ApiVersions or SASL request | kafka_py.first.request.bytes.max | connection closed
-| | connections in all, on one listener | max.connections, listener.name.NAME.max.connections | new
-one closed | | connections of one address | max.connections.per.ip (.overrides) | new one closed | |
-new connections a second | max.connection.creation.rate | new one is read from later | | idle time |
-connections.max.idle.ms | connection closed | | time until the first whole request |
-kafka_py.first.request.timeout.ms | connection closed | | time of an unfinished frame |
-kafka_py.frame.timeout.ms (+ 1 s a KiB) | connection closed | | requests being answered, their bytes
-| kafka_py.connection.inflight.requests.max, ...bytes.max, queued.max.request.bytes | not read from
-| | replies that the peer does not read | kafka_py.connection.unsent.bytes.max,
-kafka_py.slow.reader.timeout.ms | not read from, then closed | | such replies in all |
-kafka_py.unsent.bytes.max | the largest holder closed |
+| size of a request | closed | socket.request.max.bytes |
+| size of a first ApiVersions or SASL request | closed | kafka_py.first.request.bytes.max |
+| connections in all, and on one listener | closed | (listener.name.NAME.)max.connections |
+| connections of one address | closed | max.connections.per.ip (.overrides) |
+| new connections a second | read later | max.connection.creation.rate |
+| idle time | closed | connections.max.idle.ms |
+| time until the first whole request | closed | kafka_py.first.request.timeout.ms |
+| time of an unfinished frame (+ 1 s a KiB) | closed | kafka_py.frame.timeout.ms |
+| requests being answered | not read | kafka_py.connection.inflight.requests.max |
+| their bytes, and in all connections | not read | ...inflight.bytes.max, queued.max.request.bytes |
+| replies that the peer does not read | not read | kafka_py.connection.unsent.bytes.max |
+| time that they do not shrink | closed | kafka_py.slow.reader.timeout.ms |
+| such replies in all | largest closed | kafka_py.unsent.bytes.max |
 """
 
 import logging
@@ -79,10 +80,7 @@ class Limits:
     # Coming and going
 
     def admit(self, connection: Any, listening: "Listening") -> float:
-        """Count a new connection; seconds to wait before it is read from.
-
-        Or -1 when it must be closed.
-        """
+        """Count a new connection; seconds to wait before reading, -1 when it must be closed."""
         host: str = connection.host
         per_host = self.per_host_overrides.get(host, self.per_host_max)
         per_listener = self._config.listener_value(listening.name, "max.connections")
@@ -134,7 +132,7 @@ class Limits:
     def sweep(self, connections: Any, now_s: float) -> None:
         """Close who idles, drips, or does not read.
 
-        Called about once a second with the hub's connections.
+        It is called about once a second with the hub's connections.
         """
         unsent_total = 0
         for connection in list(connections):

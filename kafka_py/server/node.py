@@ -32,10 +32,7 @@ T = TypeVar("T")
 
 
 class Listening:
-    """One bound listener: its name, security protocol.
-
-    Where it is bound and what clients are told.
-    """
+    """One bound listener: name, security protocol, where it is bound, what clients are told."""
 
     __slots__ = ("advertised_host", "advertised_port", "host", "name", "port", "role", "security")
 
@@ -127,10 +124,7 @@ class Node:
         return await future
 
     def in_worker(self, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
-        """Run ``call`` in one of the node's worker threads (made at first need).
-
-        For what blocks or is long.
-        """
+        """Run ``call``, which blocks or is long, in one of the node's worker threads."""
         if self._workers is None:
             self._workers = ThreadPoolExecutor(
                 max_workers=self.config["background.threads"], thread_name_prefix="kafka-py-worker"
@@ -189,20 +183,14 @@ class Node:
         return taken
 
     def advertised_endpoint(self, listener: str) -> tuple[str, int]:
-        """(host, port) that clients of ``listener`` are told.
-
-        The first broker listener for an unknown name.
-        """
+        """(host, port) that clients of ``listener`` are told; the first one for an unknown name."""
         found = self.listeners.get(listener)
         if found is None:
             found = next(iter(self.listeners.values()))
         return found.advertised_host, found.advertised_port
 
     def listener_port(self, name: str) -> int:
-        """The port that a listener is bound to. Raises ConfigError for a name that is not.
-
-        Configured.
-        """
+        """The port that a listener is bound to. Raises ConfigError for an unknown name."""
         try:
             return self.listeners[name].port
         except KeyError:

@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kafka_py.protocol.errors import ErrorCode
+from kafka_py.protocol.produce import ProduceResponse
 from kcore import errors as kcore_errors
 from kcore.errors import KcoreError
 
-__all__ = ["ProduceProblem", "describe", "error_code"]
+__all__ = ["ProduceProblem", "describe", "error_code", "with_errors"]
 
 
 @dataclass(frozen=True, slots=True)
 class ProduceProblem:
     """Why a partition's batch was refused.
 
-    The wire's code, and from version 8 on which records and why.
+    The wire's code, and from version 8 on which records are to blame and why.
     """
 
     code: int
@@ -48,7 +49,7 @@ _CODES: Final[dict[str, ErrorCode]] = {
 def error_code(error: KcoreError) -> ErrorCode:
     """The wire's code for a refusal of the storage core.
 
-    KAFKA_STORAGE_ERROR for anything about files.
+    It is KAFKA_STORAGE_ERROR for anything about files.
     """
     for kind in type(error).__mro__:
         found = _CODES.get(kind.__name__)
@@ -79,3 +80,23 @@ def describe(error: KcoreError, partition: Any) -> ProduceProblem:
         records,
         -1 if isinstance(error, _WITHOUT_LOG_START) else partition.log_start_offset,
     )
+
+
+def with_errors(frame: bytes, version: int, errors: dict[tuple[bytes | str, int], int]) -> bytes:
+    """A made reply (its whole frame) again, now that some partitions failed after their append.
+
+    ``errors``: {(topic id from version 13 on, name before; partition): the wire's code}.
+    """
+    header = 9 if version >= 9 else 8
+    response = ProduceResponse.decode(frame[header:], version)
+    for topic in response.responses:
+        key = topic.topic_id if version >= 13 else topic.name
+        for one in topic.partition_responses:
+            code = errors.get((key, one.index))
+            if code is not None:
+                one.error_code = code
+                one.base_offset = -1
+                one.log_append_time_ms = -1
+                one.log_start_offset = -1
+    body = response.encode(version)
+    return (header - 4 + len(body)).to_bytes(4, "big") + frame[4:header] + body

@@ -1,4 +1,4 @@
-"""The compiled Produce and Fetch give the same bytes as the handlers, for every version that they take."""
+"""The compiled Produce and Fetch give the same bytes as the handlers, in every version."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Fetch:
         self.said = {}
         self.hosted = {}
         left, total, urgent = self.bytes_max, 0, False
-        for key, wanted in self.session.partitions.items():
+        for key, wanted in list(self.session.partitions.items()):
             data, partition = self.read_partition(key, wanted)
             if partition is not None:
                 self.hosted[key] = partition
@@ -217,10 +217,15 @@ class Fetch:
     def park(self) -> asyncio.Future[FetchResponse]:
         """Wait for bytes or for the time to be up."""
         self.future = asyncio.get_running_loop().create_future()
+        self.future.add_done_callback(self.leave)
         deadline_ms = self.now_ms + self.request.max_wait_ms
         self.node.replicas.fetches.watch(self, self.hosted.values(), deadline_ms)
         self.node.wake_at(deadline_ms)
         return self.future
+
+    def leave(self, future: asyncio.Future[FetchResponse]) -> None:
+        """Answered, or the connection is gone: nobody waits any more."""
+        self.done = True
 
     def attempt(self) -> bool:
         """Something moved: answer if there is enough now."""
