@@ -63,7 +63,7 @@ class FetchPurgatory:
         self._deadlines: list[tuple[int, int, DelayedFetch]] = []
         self._tidy_at = DEADLINES_MIN
         self._sequence = count()
-        self._touched: list[Partition] = []
+        self._touched: dict[Partition, None] = {}
 
     def __len__(self) -> int:
         return sum(not waiter.done for _, _, waiter in self._deadlines)
@@ -92,7 +92,7 @@ class FetchPurgatory:
     def touch(self, partition: Partition) -> None:
         """Note that a partition moved; cheap, and nothing is answered yet."""
         if partition.fetch_waiters:
-            self._touched.append(partition)
+            self._touched[partition] = None
 
     @property
     def has_touched(self) -> bool:
@@ -102,7 +102,7 @@ class FetchPurgatory:
     def work_off(self) -> None:
         """Look at every waiter of the partitions that moved."""
         while self._touched:
-            touched, self._touched = self._touched, []
+            touched, self._touched = self._touched, {}
             for partition in touched:
                 waiters = partition.fetch_waiters
                 if not waiters:
