@@ -156,8 +156,9 @@ class FetchSessions:
             return FetchContext({}, by_id=by_id, error=error)
         session.update(request)
         if not session.partitions:
+            # What was named and forgotten by the same request is served this once.
             del self._sessions[session.id]
-            return FetchContext({}, by_id=by_id)
+            return FetchContext(dict(asked_of(request, by_id)), by_id=by_id)
         session.used_ms = now_ms
         # Dictionaries keep their order: moving to the end makes the first the least recently used.
         self._sessions[session.id] = self._sessions.pop(session.id)
@@ -166,7 +167,7 @@ class FetchSessions:
 
     def begin(self, context: FetchContext, *, follower: bool, now_ms: int) -> int:
         """A session for a full fetch; its id, 0 when there is no place for one."""
-        if not self.slots or not context.partitions:
+        if not self.slots:
             return 0
         if len(self._sessions) >= self.slots and not self._evict(
             follower, len(context.partitions), now_ms
