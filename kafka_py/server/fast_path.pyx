@@ -334,6 +334,8 @@ cdef class FastPath:
                 if c.bad or known is None:
                     return DECLINED
                 partition = <Partition>known
+                if version < 10 and partition.log is not None and partition.log.config.compression == "zstd":
+                    return DECLINED
                 if epoch != -1 and epoch != partition.leader_epoch:
                     return DECLINED
                 if version >= 12:
@@ -364,6 +366,9 @@ cdef class FastPath:
         no_tags(&c, flexible)
         if c.bad or c.p != c.end:
             return DECLINED
+        if pieces_count > 1 and len(set(partitions)) != pieces_count:
+            # A partition that is named twice is answered once.
+            return DECLINED
         for i in range(pieces_count):
             partition = <Partition>partitions[i]
             limit = partition.limit(isolation, False)
@@ -377,6 +382,10 @@ cdef class FastPath:
             except OffsetOutOfRange:
                 return DECLINED
             if not piece.hot and piece.size and not piece.resident:
+                return DECLINED
+            if isolation == 1 and piece.size and partition.log.aborted_transactions(
+                piece.offset, piece.next_offset
+            ):
                 return DECLINED
             slices.append(piece)
             total += piece.size
