@@ -41,6 +41,7 @@ SINCE_VERSION: Final = {
     EARLIEST_PENDING_UPLOAD: 11,
 }
 CONSUMER: Final = -1
+DEBUGGER: Final = -2
 READ_COMMITTED: Final = 1
 
 Said = ListOffsetsResponse.ListOffsetsPartitionResponse
@@ -85,19 +86,42 @@ async def look_up(
     partition = node.replicas.partition(topic, asked.partition_index)
     if partition is None:
         return failed(asked, ErrorCode.NOT_LEADER_OR_FOLLOWER)
-    error = partition.leader_error(asked.current_leader_epoch)
+    error = epoch_or_leader_error(partition, asked.current_leader_epoch, request.replica_id)
     if error:
         return failed(asked, ErrorCode.of(error))
     bound = partition.log_end_offset
+    lagging = None
     if request.replica_id == CONSUMER:
+        lagging = behind_its_epoch(partition, context.api_version)
         committed = request.isolation_level == READ_COMMITTED
         bound = partition.last_stable_offset if committed else partition.high_watermark
     try:
         if timestamp >= 0 or timestamp == MAX_TIMESTAMP:
-            return await search(node, partition, asked, bound)
+            hit = await search(node, partition, asked, bound)
+            return hit if hit.offset >= 0 or lagging is None else failed(asked, lagging)
+        if timestamp == LATEST and lagging is not None:
+            return failed(asked, lagging)
         return at_an_end(partition, asked, bound)
     except KcoreError:
         return failed(asked, ErrorCode.KAFKA_STORAGE_ERROR)
+
+
+def epoch_or_leader_error(partition: Partition, leader_epoch: int, replica_id: int) -> int:
+    """The wire's error for who asks here, else 0; debugging tools may ask a follower."""
+    if replica_id != DEBUGGER:
+        return partition.leader_error(leader_epoch)
+    error = partition.epoch_error(leader_epoch)
+    return error or (int(ErrorCode.KAFKA_STORAGE_ERROR) if partition.offline else 0)
+
+
+def behind_its_epoch(partition: Partition, version: int) -> ErrorCode | None:
+    """A new leader knows no end for consumers before its own first offset is replicated (KIP-207).
+
+    Otherwise they would see the high watermark go back.
+    """
+    if partition.leader_epoch_start_offset <= partition.high_watermark:
+        return None
+    return ErrorCode.OFFSET_NOT_AVAILABLE if version >= 5 else ErrorCode.LEADER_NOT_AVAILABLE
 
 
 def at_an_end(partition: Partition, asked: Asked, bound: int) -> Said:
