@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +25,15 @@ def wire(broker: Broker) -> Iterator[Wire]:
     """A connection to it."""
     with Wire(broker.bootstrap_servers) as connection:
         yield connection
+
+
+def on_loop(broker: Broker, work: Callable[[], Any]) -> Any:
+    """Call a function on the broker's event loop; what it returned or raised."""
+
+    async def run() -> Any:
+        return work()
+
+    return asyncio.run_coroutine_threadsafe(run(), broker.loop).result(10)
 
 
 def make_topic(connection: Wire, name: str, partitions: int = 1, **configs: str) -> bytes:
