@@ -27,6 +27,7 @@ from kcore.checkpoints import (
     CleanShutdown,
     MetaProperties,
     OffsetCheckpoint,
+    PartitionMetadata,
 )
 from kcore.errors import CorruptFile, DirectoryLocked, KcoreError
 from kcore.log import Log, LogDirFailure
@@ -211,7 +212,11 @@ class LogDirectory:
 
         def open_one(key: PartitionKey) -> Log | KcoreError:
             try:
-                return self.open_log(key, config_of(key[0]), now_ms=now_ms)
+                # The name alone does not say whose log it is: the topic may have been deleted and
+                # made again while this broker was down.
+                metadata = PartitionMetadata.read(self.path / f"{key[0]}-{key[1]}")
+                topic_id = None if metadata is None else metadata.topic_id
+                return self.open_log(key, config_of(key[0]), now_ms=now_ms, topic_id=topic_id)
             except KcoreError as error:
                 return error
 

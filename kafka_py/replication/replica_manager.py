@@ -15,6 +15,7 @@ from kafka_py.metadata.types import ChangedMetadata, ConfigResource, PartitionIm
 from kafka_py.replication.log_directory import LogDirectory, PartitionKey
 from kafka_py.replication.partition import Partition
 from kafka_py.replication.purgatory import AppendPurgatory, FetchPurgatory
+from kcore.checkpoints import PartitionMetadata
 from kcore.errors import KcoreError
 from kcore.log import Log
 from kcore.log_config import LogConfig
@@ -220,6 +221,9 @@ class ReplicaManager:
                 mark = 0
             else:
                 opened, directory = found
+                if opened.topic_id is None:
+                    # A directory from before topic ids: it is this topic's from now on.
+                    PartitionMetadata(partition.topic_id).write(opened.path)
                 opened.update_config(config)
                 mark = directory.high_watermarks.get(key, 0)
         except (KcoreError, OSError) as error:
