@@ -53,8 +53,13 @@ def answers(port: int, timeout_s: float = 1.0) -> bool:
 
 
 def free_port_pair(first: int = 19980, last: int = 20098) -> int:
-    """A port of 127.0.0.1 that is free together with the one above it."""
-    for port in range(first, last, 2):
+    """A port of 127.0.0.1 that is free together with the one above it.
+
+    Every process begins its search elsewhere, so that two test runs do not meet.
+    """
+    pairs = (last - first) // 2
+    for i in range(pairs):
+        port = first + 2 * ((os.getpid() * 7 + i) % pairs)
         with contextlib.ExitStack() as stack:
             try:
                 for number in (port, port + 1):

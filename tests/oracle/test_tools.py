@@ -102,22 +102,33 @@ def printed(node: Node, line: str) -> tuple[int, str]:
     return ran.exit, text
 
 
+class Outputs:
+    """The commands run on both, in order, as far as somebody has asked."""
+
+    def __init__(self, pair: Pair) -> None:
+        """Nothing is run yet."""
+        self._pair = pair
+        self._out: list[tuple[tuple[int, str], tuple[int, str]]] = []
+
+    def upto(self, number: int) -> tuple[tuple[int, str], tuple[int, str]]:
+        """(Apache's, ours) of that command, after all those before it."""
+        while len(self._out) <= number:
+            line = COMMANDS[len(self._out)]
+            self._out.append((printed(self._pair.apache, line), printed(self._pair.ours, line)))
+        return self._out[number]
+
+
 @pytest.fixture(scope="module")
-def outputs(pair: Pair) -> dict[int, tuple[tuple[int, str], tuple[int, str]]]:
-    """Every command run on both, in order."""
-    out = {}
-    for number, line in enumerate(COMMANDS):
-        out[number] = (printed(pair.apache, line), printed(pair.ours, line))
-    return out
+def outputs(pair: Pair) -> Outputs:
+    """Shared by all commands: later ones see what earlier ones did."""
+    return Outputs(pair)
 
 
 @pytest.mark.parametrize(
     "number", range(len(COMMANDS)), ids=[f"{i}: {line}" for i, line in enumerate(COMMANDS)]
 )
-def test_same_output(
-    number: int, outputs: dict[int, tuple[tuple[int, str], tuple[int, str]]]
-) -> None:
+def test_same_output(number: int, outputs: Outputs) -> None:
     """Exit status and every printed line."""
-    theirs, ours = outputs[number]
+    theirs, ours = outputs.upto(number)
     assert theirs[0] >= 0, theirs[1]
     assert ours == theirs
