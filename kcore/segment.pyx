@@ -43,7 +43,6 @@ from kcore.errors import CorruptFile, CorruptLog
 
 cdef enum:
     HOT_BYTES = 16777216            # the tail that is taken to be in memory
-    WRITE_BYTES_MIN = 32768         # batches of this size are written, smaller ones stored into populated pages
 
 cdef int64_t INT32_MAX = 0x7FFFFFFF
 cdef int64_t INT64_MAX = 0x7FFFFFFFFFFFFFFF
@@ -186,7 +185,6 @@ cdef class Segment:
         cdef Py_ssize_t position = self.end
         cdef uint8_t* target
         cdef int64_t last_offset = base_offset + h.last_offset_delta
-        cdef Py_ssize_t copied = n
         cdef int result
         if mapping is None or not mapping.writable or position + n > mapping.limit:
             self.open_write(n)
@@ -194,18 +192,12 @@ cdef class Segment:
         if position + n > mapping.populated:
             self.busy = True
             with nogil:
-                if n >= WRITE_BYTES_MIN:
-                    # The records go to the page cache with one write: zeros first would touch the memory
-                    # twice. The header follows through the map, so that half of this is no batch.
-                    copied = HEADER_BYTES
-                    result = mapping.write_through(position + copied, p + copied, n - copied)
-                else:
-                    result = mapping.grow(position + n)
+                result = mapping.grow(position + n)
             self.busy = False
             if result < 0:
                 raise_errno(mapping.path)
         target = mapping.data + position
-        memcpy(target, p, copied)
+        memcpy(target, p, n)
         batch_assign(target, base_offset, leader_epoch)
         if rewrite_type >= 0:
             batch_set_max_timestamp(target, rewrite_type, max_timestamp)
@@ -229,10 +221,7 @@ cdef class Segment:
     cdef int open_write(self, Py_ssize_t more) except -1:
         """Maps the file for appending. The place of a larger map is taken only once the new one stands."""
         cdef Py_ssize_t limit = max(self.size_max, self.end + more)
-        cdef Mapping mapping
-        if self.mapping is not None and self.mapping.settle() < 0:
-            raise_errno(self.mapping.path)
-        mapping = map_writable(self.path + ".log", limit)
+        cdef Mapping mapping = map_writable(self.path + ".log", limit)
         if mapping.allocated < self.end:
             raise CorruptLog(f"{mapping.path}: {mapping.allocated} bytes, {self.end} were there before")
         # Bytes beyond the end are what an earlier life of the file left: never valid, cut before use.
@@ -513,7 +502,7 @@ cdef class Segment:
         if self.is_pinned():
             self.copy_to_end()
         elif self.mapping is None or not self.mapping.writable:
-            self.mapping = None  # it never was writable: nothing is populated behind its tail
+            self.mapping = None
             self.open_write(0)
         else:
             self.busy = True
@@ -529,8 +518,6 @@ cdef class Segment:
     def copy_to_end(self):
         """Puts a copy of the first `end` bytes in the place of the file; the old map stays with its slices."""
         self.open_read()
-        if self.mapping.settle() < 0:
-            raise_errno(self.mapping.path)
         log_path = self.path + ".log"
         syscalls.replace_file(log_path, PyMemoryView_FromObject(self.slice_at(0, 0, self.end, 0)))
         self.mapping = None
@@ -540,8 +527,6 @@ cdef class Segment:
     cdef bint idle(self) noexcept:
         """Gives up map and descriptor when nothing is unsynced or busy; True when it did."""
         if self.busy or self.mapping is None or (self.mapping.writable and self.synced_end < self.end):
-            return False
-        if self.mapping.settle() < 0:
             return False
         if self.mapping.writable and self.active and self.mapping.trim(self.end) < 0:
             return False
@@ -559,8 +544,6 @@ cdef class Segment:
     def release(self):
         """Gives up the map whatever happens: the segment is closed or deleted."""
         cdef Segment other
-        if self.mapping is not None:
-            self.mapping.settle()
         self.mapping = None
         open_segments.discard(self)
         if self.is_pinned() and not self.deleted:

@@ -38,4 +38,3 @@ cdef int sys_unlink(const char* path) noexcept nogil
 # OSError with errno, its text and the path; always raises.
 cdef int raise_errno(object path) except -1
 cdef int64_t file_size_of(int fd) noexcept nogil    # -1 with errno set
-cdef bint faults_armed() noexcept nogil             # an injected failure may be waiting

@@ -225,10 +225,6 @@ cdef int64_t file_size_of(int fd) noexcept nogil:
     return kcore_file_size(fd)
 
 
-cdef bint faults_armed() noexcept nogil:
-    return kcore_armed != 0
-
-
 cdef int raise_errno(object path) except -1:
     PyErr_SetFromErrnoWithFilenameObject(OSError, path)
     return -1

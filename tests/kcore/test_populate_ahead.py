@@ -1,0 +1,109 @@
+"""Populating writes zeros behind the tail: nothing appended or still shown may be hit."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from kcore import mapped_file, syscalls
+from kcore.batch_builder import build
+from kcore.errors import LogFailed
+from kcore.log import Log
+from kcore.log_config import LogConfig
+
+NOW_MS = 1_700_000_000_000
+CONFIG = LogConfig(segment_bytes=3 << 20)
+
+
+def open_log(path: Path, *, clean: bool = True) -> Log:
+    return Log.open(str(path / "t-0"), CONFIG, now_ms=NOW_MS, clean=clean)
+
+
+def value(index: int, size: int) -> bytes:
+    """Differs from its neighbours and is never zero: lost or zeroed bytes show."""
+    return bytes([1 + index % 255]) * size
+
+
+def append(log: Log, index: int, size: int) -> None:
+    log.append(build([(None, value(index, size), (), NOW_MS)]), leader_epoch=0, now_ms=NOW_MS)
+
+
+def append_many(log: Log, count: int) -> None:
+    for index in range(count):
+        append(log, index, 15_000)
+
+
+def content(log: Log) -> bytes:
+    parts, offset = [], log.log_start_offset
+    while offset < log.log_end_offset:
+        found = log.read(offset, 1 << 20)
+        parts.append(bytes(found))
+        offset = found.next_offset
+    return b"".join(parts)
+
+
+def test_small_and_large_batches_mixed(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    log = open_log(tmp_path)
+    sizes = [rng.choice([100, 1024, 20_000, 33_000, 140_000]) for _ in range(600)]
+    for index, size in enumerate(sizes):
+        append(log, index, size)
+    before = content(log)
+    for index, size in enumerate(sizes):
+        assert value(index, size) in before
+    log.close()
+    again = open_log(tmp_path, clean=False)
+    assert again.log_end_offset == len(sizes)
+    assert content(again) == before
+    again.close()
+
+
+def test_truncations_rolls_and_pinned_slices_between_fast_appends(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    log = open_log(tmp_path)
+    sizes: list[int] = []
+    pinned = []
+    for _ in range(40):
+        for _ in range(60):
+            size = rng.choice([500, 15_000, 40_000])
+            append(log, len(sizes), size)
+            sizes.append(size)
+        if rng.random() < 0.5:
+            slice_ = log.read(max(0, log.log_end_offset - 20), 1 << 20)
+            pinned.append((slice_, bytes(slice_)))
+        if rng.random() < 0.3:
+            log.roll(NOW_MS)
+        if rng.random() < 0.6:
+            del sizes[max(0, len(sizes) - rng.randrange(1, 90)) :]
+            log.truncate_to(len(sizes))
+    seen = content(log)
+    place = 0
+    for index, size in enumerate(sizes):
+        place = seen.index(value(index, size), place) + size
+    for slice_, expected in pinned:
+        assert bytes(slice_) == expected
+    log.close()
+
+
+def test_deleting_after_fast_appends_leaves_no_map(tmp_path: Path) -> None:
+    maps = mapped_file.mappings_open()
+    for _ in range(20):
+        log = open_log(tmp_path)
+        for index in range(150):
+            append(log, index, 15_000)
+        log.delete()
+    assert mapped_file.mappings_open() == maps
+
+
+def test_a_failing_write_is_reported_and_nothing_follows(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    for index in range(100):
+        append(log, index, 15_000)
+    syscalls.inject("pwrite", 1, 5, times=1_000_000)
+    try:
+        with pytest.raises(LogFailed):
+            append_many(log, 200)
+    finally:
+        syscalls.clear()
+    with pytest.raises(LogFailed):
+        append(log, 0, 100)
