@@ -20,9 +20,10 @@ the page table at once and reports an error as errno. A sync writes whole folios
 (64 KiB costs a sync nothing that shows) unless much is appended between two syncs. MADV_HUGEPAGE would
 be faster still, but then a sync after one small append writes 2 MiB: 0.43 ms instead of 0.10.
 
-Tried and measured worse, on 2 cores, 256 MB a run: a thread that populates the next step meanwhile (16 KiB
-appends 1.5-1.7 GB/s after 3.0-3.5, CPU a MB up by 30 %: the appender mostly waits for it), and writing
-large batches with pwrite instead of zeros and a copy (16 KiB 0.9 GB/s after 2.4, 128 KiB 1.9 after 2.5).
+Tried once each on a shared, loaded machine of 2 cores, 256 MB a run, and slower: a thread that populates the
+next step of 512 KiB meanwhile (16 KiB appends 1.5 and 1.8 GB/s beside 3.0 and 3.5, CPU a MB up by 30 %; the
+reason was not profiled), and writing large batches with pwrite instead of zeros and a copy (medians of three:
+16 KiB 0.9 GB/s beside 2.4, 128 KiB 1.9 beside 2.5, the latter's runs overlapping).
 
 A Mapping lives as long as somebody refers to it: a segment, or a slice that was handed out. Deleting
 a segment is unlink now, and munmap when the last slice lets go.
