@@ -182,7 +182,8 @@ def test_no_slots_no_sessions() -> None:
 def test_a_full_cache_keeps_young_sessions(sessions: FetchSessions) -> None:
     first, second = begun(sessions)[0], begun(sessions)[0]
     assert begun(sessions, 100, now_ms=EVICTION_MS)[0] == 0
-    assert sessions.get(first) and sessions.get(second)
+    assert sessions.get(first)
+    assert sessions.get(second)
 
 
 def test_the_longest_unused_gives_way(sessions: FetchSessions) -> None:

@@ -24,7 +24,7 @@ from kafka_py.protocol.registry import ApiKey
 from kafka_py.protocol.types import ZERO_UUID
 from kafka_py.replication.partition import Partition
 from kafka_py.server.dispatch import RequestContext, handles
-from kafka_py.server.fetch_session import Key, SessionPartition, only_news
+from kafka_py.server.fetch_session import Key, SessionPartition, next_epoch, only_news
 from kcore.errors import KcoreError, OffsetOutOfRange
 
 if TYPE_CHECKING:
@@ -69,26 +69,33 @@ class Fetch:
     def read(self, cold: bool = False) -> tuple[int, bool, bool]:
         """Read every partition: (bytes, whether to answer in any case, whether pages are cold).
 
+        Where a limit cut the read short, the bytes are the limit: only whole batches are returned,
+        and who asks for as much as the limit must not wait for what cannot come.
         With `cold` it is in a worker thread and may wait for the disk; without, it stops at the
         first partition whose pages are not in memory.
         """
         self.said = {}
         self.hosted = {}
-        left, total, urgent = self.bytes_max, 0, False
+        left, total, readable, urgent = self.bytes_max, 0, 0, False
         for key, wanted in list(self.session.partitions.items()):
             data, partition = self.read_partition(key, wanted)
             if partition is not None:
                 self.hosted[key] = partition
                 limit = max(0, min(wanted.asked.partition_max_bytes, left))
                 if not cold and self.is_cold(partition, wanted, limit):
-                    return total, urgent, True
+                    return readable, urgent, True
                 data = self.read_log(key, partition, wanted, limit, total == 0, cold)
             self.said[key] = data
             size = len(data.records or b"")
             total += size
             left -= size
+            readable += size
+            if size and partition is not None:
+                bound = partition.limit(self.request.isolation_level, self.follower)
+                if data.records.next_offset < bound:
+                    readable += max(0, limit - size)
             urgent = urgent or data.error_code != 0 or data.diverging_epoch.epoch >= 0
-        return total, urgent, False
+        return readable, urgent, False
 
     def is_cold(self, partition: Partition, wanted: SessionPartition, limit: int) -> bool:
         """Whether reading there would wait for the disk."""
@@ -117,8 +124,13 @@ class Fetch:
         error = partition.leader_error(wanted.asked.current_leader_epoch)
         if not error and self.follower and self.replica_id not in partition.replicas:
             error = int(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        if error == ErrorCode.KAFKA_STORAGE_ERROR and self.version <= 5:
+            # Clients of that age take it for a final error; this one makes them look again.
+            error = int(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         if error:
             return failed(index, ErrorCode.of(error)), None
+        if self.version < 10 and partition.log.config.compression == "zstd":
+            return refused(index, ErrorCode.UNSUPPORTED_COMPRESSION_TYPE), None
         return None, partition
 
     def read_log(
@@ -141,21 +153,24 @@ class Fetch:
             aborted_transactions=[] if isolation == READ_COMMITTED else None,
             records=b"",
         )
+        start, end = partition.log_start_offset, partition.log_end_offset
         try:
+            if asked.fetch_offset < start:
+                raise OffsetOutOfRange(f"{asked.fetch_offset} is below {start}")
             diverging = partition.diverging_epoch(asked.last_fetched_epoch, asked.fetch_offset)
             if diverging is not None:
                 data.diverging_epoch = FetchResponse.EpochEndOffset(
                     epoch=diverging[0], end_offset=diverging[1]
                 )
                 return data
-            start, end = partition.log_start_offset, partition.log_end_offset
-            if not start <= asked.fetch_offset <= end:
-                raise OffsetOutOfRange(f"{asked.fetch_offset} is not within {start}..{end}")
+            if asked.fetch_offset > end:
+                raise OffsetOutOfRange(f"{asked.fetch_offset} is above {end}")
             bound = partition.limit(isolation, self.follower)
             if asked.fetch_offset < bound:
                 read = partition.log.read_cold if cold else partition.log.read
                 piece = read(asked.fetch_offset, limit, end_offset=bound, at_least_one=at_least_one)
-                data.records = piece.view
+                # The slice itself, so that a long one can be sent by sendfile.
+                data.records = piece
                 if isolation == READ_COMMITTED and len(piece):
                     data.aborted_transactions = aborted(partition, asked, piece)
         except OffsetOutOfRange:
@@ -167,8 +182,12 @@ class Fetch:
     def note_follower(self) -> None:
         """A follower's fetch tells how far it is; the high watermark may move by it."""
         for key, partition in self.hosted.items():
-            asked = self.session.partitions[key].asked
+            known = self.session.partitions.get(key)
             said = self.said[key]
+            if known is None:
+                # Forgotten by a later request of its session, while a worker read.
+                continue
+            asked = known.asked
             if said.error_code or said.diverging_epoch.epoch >= 0:
                 continue
             if partition.record_follower(
@@ -260,6 +279,10 @@ class Fetch:
         said: Any = self.said.items()
         if session is not None:
             session_id = session.id
+            if session.epoch != next_epoch(self.request.session_epoch):
+                # A later request has changed the session meanwhile: this one was sent twice.
+                error = int(ErrorCode.INVALID_FETCH_SESSION_EPOCH)
+                return FetchResponse(error_code=error, session_id=session_id)
             said = only_news(session, said)
         elif self.session.full:
             session_id = self.node.sessions.begin(
