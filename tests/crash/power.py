@@ -3,7 +3,7 @@
 A cycle: load, SIGSTOP the broker, copy the disk image, kill the broker, mount the copy, start on
 it, read all partitions back and judge them, send again what was in flight, go on. Whatever was
 acknowledged before the copy began must be there. That the cut is real shows a broker that is told
-not to flush (``--set log.flush.policy=none`` ours, none for Apache's): it must lose records.
+not to flush (``--set kafka_py.flush.policy=none`` ours, none for Apache's): it must lose records.
 """
 
 from __future__ import annotations
