@@ -254,6 +254,8 @@ class Broker:
         for connection in list(self._hub.connections):
             connection.close()
         await node.close()
+        # A flush under way ends before its log is closed.
+        self._flusher.close()
 
     def _close_replicas(self, replicas: ReplicaManager) -> None:
         replicas.close(broker_epoch=self.node.broker_epoch, clean=not self._failure.done())
