@@ -82,6 +82,7 @@ cdef class Connection:
     cdef object replies                 # deque of Reply, in the order of the requests
     cdef readonly Py_ssize_t inflight_bytes
     cdef bint reading
+    cdef bint held                      # a newcomer that the creation rate makes wait
     cdef readonly bint closed
     cdef bint ending                    # close once everything is sent
     cdef bint counted
@@ -114,7 +115,6 @@ cdef class Connection:
     cdef int queue_made(self, Py_ssize_t start) except -1
     cdef object context(self, int key, int version, int32_t correlation, object client_id, Py_ssize_t frame_bytes)
     cdef int later(self, object awaitable, Py_ssize_t frame_bytes, bint reads_only) except -1
-    cdef Py_ssize_t skip_tags(self, const uint8_t* p, Py_ssize_t n)
     cdef int stop_writer(self) except -1
     cdef int stop_reading(self) except -1
     cdef int end_with(self, object why) except -1

@@ -25,7 +25,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from kafka_py.server.fast_path cimport ANSWERED, BROKEN, DECLINED, SILENT, WAITING, FastPath
+from kafka_py.server.fast_path cimport ANSWERED, BROKEN, DECLINED, SILENT, WAITING, FastPath, skip_tags
 from kafka_py.server.output cimport Output
 from kcore.endian cimport load_be16, load_be32
 
@@ -39,7 +39,6 @@ cdef enum:
     SCRATCH_BYTES = 262144
     BODY_COPIED_MAX = 32768
     CLIENT_ID_MAX = 4096
-    HEADER_TAGS_MAX = 64
     KEY_PRODUCE = 0
     KEY_FETCH = 1
     KEY_API_VERSIONS = 18
@@ -90,7 +89,10 @@ cdef class Reply:
     def from_task(self, task):
         """Fill the place from a finished asyncio task; an exception in it closes the connection."""
         if task.cancelled():
-            self.connection.fail(None)
+            if self.connection.ending:
+                self.finish(None)
+            else:
+                self.connection.fail(None)
             return
         error = task.exception()
         if error is None:
@@ -277,9 +279,15 @@ cdef class Connection:
             self.raw = self.fd >= 0
         self.reading = True
         if delay > 0:
-            transport.pause_reading()
-            self.reading = False
-            self.hub.loop.call_later(delay, self.resume)
+            # Pausing has no effect yet: both loops begin to read after this call, whatever it did.
+            self.held = True
+            self.hub.loop.call_later(delay, self.let_go)
+
+    def let_go(self):
+        """The creation rate allows one more: take what it has sent."""
+        self.held = False
+        if not self.closed:
+            self.hub.mark(self)
 
     def get_buffer(self, sizehint):
         """Where the next bytes go: the shared block, or behind the begun frame."""
@@ -320,9 +328,16 @@ cdef class Connection:
         hub.end_wakeup()
 
     def eof_received(self):
-        """The peer sends no more: what it asked for is still answered, then the connection closes."""
+        """The peer sends no more: what it asked for is still answered, then the connection closes.
+
+        Fetches that wait for bytes are not: as a rule nobody is there to read them.
+        """
+        cdef Reply reply
         if self.replies or self.out.unsent:
             self.ending = True
+            for reply in list(self.replies):
+                if reply.abandon is not None:
+                    reply.abandon.cancel()
             return True
         return False
 
@@ -372,6 +387,8 @@ cdef class Connection:
 
     cdef bint may_take(self):
         """Whether the next request may be begun: budgets of bytes in work and bytes unsent."""
+        if self.held:
+            return False
         if self.inflight_bytes > self.inflight_bytes_max or len(self.replies) >= self.inflight_requests_max:
             return False
         if self.out.unsent > self.unsent_bytes_max:
@@ -509,7 +526,7 @@ cdef class Connection:
             context = self.context(key, -1, correlation, client_id, frame_bytes)
             return self.answer(unsupported_api_versions(context), frame_bytes)
         if row.api.request_header_version(version) >= 2:
-            skip = self.skip_tags(body, n)
+            skip = skip_tags(body, n)
             if skip < 0:
                 self.end_with("malformed tagged fields in a request header")
                 return 0
@@ -550,40 +567,6 @@ cdef class Connection:
             reply.abandon = task
         task.add_done_callback(reply.from_task)
         return 0
-
-    cdef Py_ssize_t skip_tags(self, const uint8_t* p, Py_ssize_t n):
-        """How long the tagged fields of a header are, -1 when they are malformed or too many."""
-        cdef Py_ssize_t at = 0
-        cdef int64_t value
-        cdef int64_t count = -1
-        cdef int64_t left = 1
-        cdef int step = 0
-        cdef int shift
-        # One number for the count, then for each field its tag, its size and its bytes.
-        while left:
-            value = 0
-            shift = 0
-            while True:
-                if at >= n or shift > 28:
-                    return -1
-                value |= <int64_t>(p[at] & 0x7F) << shift
-                at += 1
-                if p[at - 1] < 0x80:
-                    break
-                shift += 7
-            if count < 0:
-                count = value
-                left = 2 * value
-                if count > HEADER_TAGS_MAX:
-                    return -1
-                continue
-            step += 1
-            left -= 1
-            if step % 2 == 0:
-                if value > n - at:
-                    return -1
-                at += value
-        return at
 
     # Replies
 
@@ -721,9 +704,11 @@ cdef class Connection:
         return 0
 
     def resume(self):
-        """Read again."""
+        """Read again; a begun frame has its time from now on, since nobody listened meanwhile."""
         if not self.reading and not self.closed:
             self.reading = True
+            if self.own is not None:
+                self.frame_at = monotonic()
             self.transport.resume_reading()
 
     cdef int fail(self, object why) except -1:

@@ -25,6 +25,10 @@ cdef enum Outcome:
     BROKEN = 4          # acks=0 and it failed: close the connection, as Kafka does
 
 
+# How long the tagged fields of a request header at p are; -1: malformed, or too many.
+cdef Py_ssize_t skip_tags(const uint8_t* p, Py_ssize_t n) noexcept nogil
+
+
 cdef class FastPath:
     cdef public dict by_name
     cdef public dict by_id

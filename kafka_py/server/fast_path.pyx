@@ -22,6 +22,7 @@ from kcore.errors import KcoreError, OffsetOutOfRange
 from kafka_py.server.produce_errors import describe
 
 cdef enum:
+    HEADER_TAGS_MAX = 64
     TOPICS_MAX = 64
     PIECES_MAX = 256
     COPIED_MAX = 16384
@@ -115,6 +116,41 @@ cdef inline Py_ssize_t read_topic(Cursor* c, bint by_id, bint flexible, const ui
     name[0] = c.p
     c.p += size
     return size
+
+
+cdef Py_ssize_t skip_tags(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    """How long the tagged fields of a header are, -1 when they are malformed or too many."""
+    cdef Py_ssize_t at = 0
+    cdef int64_t value
+    cdef int64_t count = -1
+    cdef int64_t left = 1
+    cdef int step = 0
+    cdef int shift
+    # One number for the count, then for each field its tag, its size and its bytes.
+    while left:
+        value = 0
+        shift = 0
+        while True:
+            if at >= n or shift > 28:
+                return -1
+            value |= <int64_t>(p[at] & 0x7F) << shift
+            at += 1
+            if p[at - 1] < 0x80:
+                break
+            shift += 7
+        if count < 0:
+            count = value
+            left = 2 * value
+            if count > HEADER_TAGS_MAX:
+                return -1
+            continue
+        step += 1
+        left -= 1
+        if step % 2 == 0:
+            if value > n - at:
+                return -1
+            at += value
+    return at
 
 
 cdef class FastPath:
