@@ -48,6 +48,7 @@ PartitionKey = tuple[str, int]
 
 METADATA_TOPIC: Final = "__cluster_metadata"
 _NAME: Final = re.compile(r"(?P<topic>[A-Za-z0-9._-]+)-(?P<index>0|[1-9][0-9]{0,9})")
+_DELETED: Final = re.compile(r"[A-Za-z0-9._-]+\.[0-9a-f]{32}-delete")
 _LOCKED: Final[set[tuple[int, int]]] = set()
 _LOCKED_GUARD: Final = threading.Lock()
 
@@ -259,7 +260,8 @@ class LogDirectory:
         """Remove what earlier runs left of deleted topics; returns how many directories went."""
         removed = 0
         for entry in list(self.path.iterdir()):
-            if entry.name.endswith("-delete") and entry.is_dir() and not entry.is_symlink():
+            left = _DELETED.fullmatch(entry.name) is not None
+            if left and entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)
                 removed += 1
         return removed

@@ -120,6 +120,7 @@ class ReplicaManager:
 
         for directory in self.log_dirs:
             directory.begin_run()
+            directory.remove_leftovers()
             logs, errors = directory.open_logs(config_of, now_ms=now_ms, threads=threads)
             for key, opened in logs.items():
                 self._unclaimed[key] = (opened, directory)
@@ -265,13 +266,20 @@ class ReplicaManager:
         gone = partition.detach()
         partition.leads = False
         self._fail_waiters(partition, NOT_LEADER_OR_FOLLOWER)
+        if directory is None:
+            # Its log could never be made; there is nothing to delete.
+            return
+        key = (partition.topic, index)
         for known in (directory.recovery_points, directory.log_starts, directory.high_watermarks):
-            known.pop((partition.topic, index), None)
-        if gone is not None:
-            try:
+            known.pop(key, None)
+        try:
+            if gone is not None:
                 gone.delete()
-            except (KcoreError, OSError) as error:
-                log.error("%s-%d: deleting its files failed: %s", partition.topic, index, error)
+            elif self._unopened.pop(key, None) is not None:
+                # What could not be opened must not be in the way of a new topic of that name.
+                directory.set_aside(key, "delete")
+        except (KcoreError, OSError) as error:
+            log.error("%s-%d: deleting its files failed: %s", *key, error)
 
     def _set_strays_aside(self) -> None:
         """Logs that the metadata does not know are renamed, never deleted (as Kafka does)."""

@@ -16,6 +16,7 @@ from kafka_py.protocol import records_metadata as r
 from kafka_py.replication.replica_manager import ReplicaManager, TopicSettings
 from kcore import build
 from kcore.checkpoints import PartitionMetadata
+from kcore.errors import CorruptLog
 from tests.replication.test_log_directory import NOW_MS, format_directory, opened
 
 TOPIC, AGAIN = b"t" * 16, b"u" * 16
@@ -265,6 +266,70 @@ def test_a_failed_directory_takes_only_its_own_partitions(tmp_path: Path) -> Non
     assert ninth.directory is hosted.replicas.log_dirs[1]
     hosted.close()
     assert not (paths[0] / ".kafka_cleanshutdown").exists()
+
+
+def test_a_partition_that_cannot_be_made_is_offline_and_can_be_deleted(
+    hosted: Hosted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> Any:
+        raise OSError(28, "no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hosted.replicas.log_dirs[0], "open_log", full)
+        hosted.follow(topic(), placed(0))
+    partition = hosted.replicas.partition("t", 0)
+    assert partition is not None
+    assert partition.offline
+    assert partition.leader_error(-1) == 56
+    hosted.follow(r.RemoveTopicRecord(topic_id=TOPIC))
+    assert hosted.replicas.partition_count() == 0
+
+
+def test_a_log_that_cannot_be_opened_makes_way_for_a_new_topic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    format_directory(tmp_path)
+    first = Hosted(tmp_path)
+    first.begin()
+    first.follow(topic(), placed(0))
+    first.append()
+    first.close()
+    second = Hosted(tmp_path)
+    for record in (topic(), placed(0)):
+        second.image.apply(record)
+
+    def damaged(*_: object, **__: object) -> Any:
+        raise CorruptLog("a closed segment is damaged")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(second.replicas.log_dirs[0], "open_log", damaged)
+        second.begin()
+    partition = second.replicas.partition("t", 0)
+    assert partition is not None
+    assert partition.leader_error(-1) == 56
+    second.follow(
+        r.RemoveTopicRecord(topic_id=TOPIC), topic(topic_id=AGAIN), placed(0, topic_id=AGAIN)
+    )
+    again = second.replicas.partition("t", 0)
+    assert again is not None
+    assert again.leader_error(-1) == 0
+    assert again.log_end_offset == 0
+    assert len(list(tmp_path.glob("t-0.*-delete"))) == 1
+    second.close()
+
+
+def test_what_deleted_topics_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    format_directory(tmp_path)
+    left = tmp_path / f"t-0.{'0a' * 16}-delete"
+    kept = [tmp_path / "mine-delete", tmp_path / f"t-0.{'0a' * 16}-stray"]
+    for path in (left, *kept):
+        path.mkdir()
+        (path / "file").write_text("x")
+    hosted = Hosted(tmp_path)
+    hosted.begin()
+    assert not left.exists()
+    assert all((path / "file").exists() for path in kept)
+    hosted.close()
 
 
 def test_periodic_work_comes_when_due_and_not_twice(hosted: Hosted, tmp_path: Path) -> None:
