@@ -1,0 +1,290 @@
+"""Group commit: who shares a flush, and that a failed one acknowledges nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kafka_py.replication.purgatory import AppendPurgatory
+from kafka_py.server.flush import Flusher
+from kcore.errors import LogFailed
+
+
+class DiskLog:
+    """A log whose flushes a test holds up or breaks."""
+
+    def __init__(self, path: str = "log") -> None:
+        self.path = path
+        self.log_end_offset = 0
+        self.recovery_point = 0
+        self.flushes = 0
+        self.broken = False
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def flush(self) -> int:
+        end_offset = self.log_end_offset
+        assert self.go_on.wait(5)
+        self.flushes += 1
+        if self.broken:
+            raise LogFailed(f"{self.path}: the disk is gone")
+        self.recovery_point = end_offset
+        return end_offset
+
+
+class Replica:
+    """What a flusher uses of a Partition (which takes only a real log)."""
+
+    def __init__(self, log: DiskLog) -> None:
+        self.log = log
+        self.offline = False
+        self.high_watermark = 0
+        self.append_waiters: deque[tuple[int, Any]] = deque()
+
+
+class Replicas:
+    """What a flusher uses of a ReplicaManager."""
+
+    def __init__(self) -> None:
+        self.appends = AppendPurgatory()
+
+
+class Request:
+    """An acks=all request."""
+
+    deadline_ms = 10**9
+    done = False
+
+    def __init__(self) -> None:
+        self.answered = False
+
+    def satisfied(self) -> None:
+        self.answered = True
+
+    def expire(self) -> None:
+        raise AssertionError
+
+    def fail(self, error: int) -> None:
+        raise AssertionError(error)
+
+
+class Case:
+    """A flusher in a running loop, and its partitions."""
+
+    def __init__(self, policy: str = "group", group_ms: int = 0) -> None:
+        self.replicas = Replicas()
+        self.progressed = 0
+        self.flusher = Flusher(
+            asyncio.get_running_loop(),
+            self.replicas,  # type: ignore[arg-type]
+            policy=policy,
+            group_ms=group_ms,
+            progressed=self.count,
+        )
+
+    def count(self) -> None:
+        self.progressed += 1
+
+    def partition(self, name: str = "t") -> tuple[Any, DiskLog]:
+        log = DiskLog(name)
+        return Replica(log), log
+
+    def append(self, partition: Any) -> Request:
+        """One more record, and who waits for it."""
+        partition.log.log_end_offset += 1
+        end = partition.log.log_end_offset
+        partition.high_watermark = end
+        request = Request()
+        self.replicas.appends.watch(request, partition, end)
+        self.flusher.appended(partition, end)
+        return request
+
+
+async def until(check: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not check():
+            await asyncio.sleep(0.001)
+
+
+def run(test: Callable[[], Any]) -> None:
+    asyncio.run(test())
+
+
+def test_appends_of_one_wake_up_share_a_flush() -> None:
+    async def test() -> None:
+        case = Case()
+        partition, log = case.partition()
+        requests = [case.append(partition) for _ in range(20)]
+        assert not any(one.answered for one in requests)
+        await until(lambda: all(one.answered for one in requests))
+        assert (log.flushes, case.flusher.flushes, case.progressed) == (1, 1, 1)
+        case.flusher.close()
+
+    run(test)
+
+
+def test_what_comes_during_a_flush_shares_the_next() -> None:
+    async def test() -> None:
+        case = Case()
+        partition, log = case.partition()
+        log.go_on.clear()
+        first = case.append(partition)
+        await asyncio.sleep(0.02)
+        later = [case.append(partition) for _ in range(10)]
+        log.go_on.set()
+        await until(lambda: first.answered)
+        await until(lambda: all(one.answered for one in later))
+        assert log.flushes == 2
+        case.flusher.close()
+
+    run(test)
+
+
+def test_a_request_is_not_answered_by_a_flush_that_began_before_it() -> None:
+    async def test() -> None:
+        case = Case()
+        partition, log = case.partition()
+        log.go_on.clear()
+        first = case.append(partition)
+        await asyncio.sleep(0.02)
+        second = case.append(partition)
+        answered_first: list[bool] = []
+        real = case.flusher._done
+
+        def done(batch: Any, durable: Any) -> None:
+            log.go_on.clear()
+            real(batch, durable)
+            answered_first.append(second.answered)
+
+        case.flusher._done = done  # type: ignore[method-assign]
+        log.go_on.set()
+        await until(lambda: bool(answered_first))
+        assert first.answered
+        assert answered_first == [False]
+        log.go_on.set()
+        await until(lambda: second.answered)
+        case.flusher.close()
+
+    run(test)
+
+
+def test_a_failed_flush_acknowledges_nothing_and_others_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def test() -> None:
+        case = Case()
+        (bad, bad_log), (good, good_log) = case.partition("bad"), case.partition("good")
+        bad_log.broken = True
+        lost, kept = case.append(bad), case.append(good)
+        await until(lambda: kept.answered)
+        assert bad_log.flushes == good_log.flushes == 1
+        assert not lost.answered
+        assert "flushing bad failed" in caplog.text
+        # An offline partition is not flushed again.
+        bad.offline = True
+        again = case.append(bad)
+        kept = case.append(good)
+        await until(lambda: kept.answered)
+        assert bad_log.flushes == 1
+        assert not again.answered
+        case.flusher.close()
+
+    run(test)
+
+
+def test_the_high_watermark_bounds_what_is_acknowledged() -> None:
+    """Durable here, and not yet on the other in-sync replicas."""
+
+    async def test() -> None:
+        case = Case()
+        partition, log = case.partition()
+        first, second = case.append(partition), case.append(partition)
+        partition.high_watermark = 1
+        await until(lambda: first.answered)
+        await until(lambda: log.recovery_point == 2)
+        assert not second.answered
+        partition.high_watermark = 2
+        case.flusher.advanced(partition)
+        assert second.answered
+        case.flusher.close()
+
+    run(test)
+
+
+def test_a_replicated_append_still_waits_for_the_disk() -> None:
+    async def test() -> None:
+        case = Case()
+        partition, log = case.partition()
+        log.go_on.clear()
+        request = case.append(partition)
+        case.flusher.advanced(partition)
+        assert not request.answered
+        log.go_on.set()
+        await until(lambda: request.answered)
+        case.flusher.policy = "none"
+        request = case.append(partition)
+        await asyncio.sleep(0.01)
+        assert log.flushes == 1
+        case.flusher.advanced(partition)
+        assert request.answered
+        case.flusher.close()
+
+    run(test)
+
+
+def test_a_group_waits_for_its_time() -> None:
+    async def test() -> None:
+        case = Case(group_ms=40)
+        partition, log = case.partition()
+        began = time.monotonic()
+        first = case.append(partition)
+        await asyncio.sleep(0.01)
+        assert log.flushes == 0
+        second = case.append(partition)
+        await until(lambda: second.answered)
+        assert first.answered
+        assert time.monotonic() - began >= 0.035
+        assert log.flushes == 1
+        case.flusher.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("policy", ["none", "interval"])
+def test_other_policies_do_not_wait(policy: str) -> None:
+    async def test() -> None:
+        case = Case(policy)
+        assert not case.flusher.waits
+        partition, log = case.partition()
+        case.append(partition)
+        await asyncio.sleep(0.02)
+        assert log.flushes == 0
+        case.flusher.close()
+        case.flusher.close()
+
+    run(test)
+
+
+def test_a_loop_that_ended_meanwhile_is_no_error() -> None:
+    log: list[DiskLog] = []
+
+    async def test() -> None:
+        case = Case()
+        partition, disk = case.partition()
+        log.append(disk)
+        disk.go_on.clear()
+        case.append(partition)
+        await asyncio.sleep(0.01)
+        log.append(case.flusher)  # type: ignore[arg-type]
+
+    run(test)
+    disk, flusher = log
+    disk.go_on.set()
+    flusher.close()  # type: ignore[attr-defined]
+    assert disk.flushes == 1
