@@ -10,9 +10,11 @@ and Fetch takes nothing that the table codec refuses, and its replies decode.
 from __future__ import annotations
 
 import argparse
+import atexit
 import functools
 import hashlib
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -167,7 +169,9 @@ class Hosted:
 
     def __init__(self) -> None:
         self.fetches = FetchPurgatory()
-        self.directory = tempfile.TemporaryDirectory(prefix="kafka-py-fuzz-")
+        # It outlives this object: the compiled path keeps the partitions, and nothing else of it.
+        self.directory = tempfile.mkdtemp(prefix="kafka-py-fuzz-")
+        atexit.register(shutil.rmtree, self.directory, ignore_errors=True)
         partitions = {index: self.partition(index) for index in range(3)}
         self.by_name = {TOPIC.encode(): partitions}
         self.by_id = {TOPIC_ID: partitions}
@@ -175,7 +179,7 @@ class Hosted:
     def partition(self, index: int) -> Partition:
         """A partition that this broker leads alone."""
         made = Partition(TOPIC, TOPIC_ID, index, 1)
-        path = f"{self.directory.name}/{TOPIC}-{index}"
+        path = f"{self.directory}/{TOPIC}-{index}"
         log = Log.open(path, LogConfig(), now_ms=0, clean=False)
         made.attach(log, None, 0)
         made.become_leader(leader_epoch=0, partition_epoch=0, replicas=(1,), isr=(1,), now_ms=0)
