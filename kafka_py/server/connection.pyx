@@ -111,14 +111,15 @@ cdef class AppendReply(Reply):
             self.complete()
 
     def expire(self):
-        """Its time is up: what is not there yet is answered REQUEST_TIMED_OUT."""
+        """Its time is up: what is not replicated, or not durable as promised, is answered REQUEST_TIMED_OUT."""
+        cdef bint durable = self.connection.hub.fast.wait_for_flush
         for partition, end_offset in self.waits:
-            if id(partition) not in self.errors and partition.high_watermark < end_offset:
-                self.errors[id(partition)] = int(ErrorCode.REQUEST_TIMED_OUT)
-        if not self.errors:
-            # Replicated, but the disk is slow: it is not durable as promised, so that is a time-out too.
-            for partition, _ in self.waits:
-                self.errors[id(partition)] = int(ErrorCode.REQUEST_TIMED_OUT)
+            log_now = partition.log
+            if (
+                partition.high_watermark < end_offset or log_now is None
+                or (durable and log_now.recovery_point < end_offset)
+            ):
+                self.errors.setdefault(id(partition), int(ErrorCode.REQUEST_TIMED_OUT))
         self.complete()
 
     def fail(self, int error):

@@ -328,6 +328,27 @@ def test_requests_in_work_stop_the_reading(small: Broker) -> None:
             assert wire.receive().responses[0].partitions[0].high_watermark == 1
 
 
+def test_a_begun_frame_has_its_time_from_when_it_is_read_again(small: Broker) -> None:
+    """While the broker does not read, the rest of a frame cannot come."""
+    with Wire(small.bootstrap_servers) as wire, Wire(small.bootstrap_servers) as other:
+        make_topic(wire, "begun")
+        last = wire.frame(HELLO, 4)
+        hello, _, _ = wire.waiting.pop()
+        data = b"".join(wire.frame(fetch("begun", 0, wait_ms=10_000), 12) for _ in range(5))
+        wire.socket.sendall(data + last[:10])
+        eventually(lambda: any(one.waiting_replies for one in list(small._hub.connections)))
+        time.sleep(0.1)
+        (connection,) = [one for one in list(small._hub.connections) if one.waiting_replies]
+        released = time.monotonic()
+        other.call(produce("begun", batch()), 9)
+        for _ in range(5):
+            assert wire.receive().responses[0].partitions[0].high_watermark == 1
+        eventually(lambda: connection.frame_at >= released)
+        assert connection.frame_bytes == 10
+        wire.socket.sendall(last[10:])
+        assert int.from_bytes(wire.receive_raw()[:4], "big") == hello
+
+
 @pytest.mark.parametrize(
     "name", ["kafka_py.connection.inflight.bytes.max", "queued.max.request.bytes"]
 )

@@ -429,6 +429,49 @@ def test_a_slow_disk_times_out(
 
 
 @pytest.mark.parametrize("general", [False, True])
+@pytest.mark.parametrize("lagging", [False, True])
+def test_a_time_out_is_of_the_partitions_that_are_late(
+    broker: Broker,
+    new_topic: Callable[..., Any],
+    general: bool,
+    lagging: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the disk has is acknowledged, what it does not is not, whoever else is late."""
+    name = f"late-{general}-{lagging}"
+    new_topic(name, 3)
+    replicas = broker.node.replicas
+    release = threading.Event()
+    real = broker.node.flusher._flush
+
+    def slow(batch: Any, logs: Any) -> None:
+        replicas.partition(name, 0).log.flush()
+        release.wait(10)
+        real(batch, logs)
+
+    def lag() -> None:
+        partition = replicas.partition(name, 2)
+        partition.become_leader(
+            leader_epoch=partition.leader_epoch,
+            partition_epoch=partition.partition_epoch + 1,
+            replicas=(partition.broker_id, 99),
+            isr=(partition.broker_id, 99),
+            now_ms=0,
+        )
+
+    if lagging:
+        on_loop(broker, lag)
+    monkeypatch.setattr(broker.node.flusher, "_flush", slow)
+    with Paths(broker, general) as wire:
+        request = produce(name, batch(), batch(), batch(), acks=-1)
+        request.timeout_ms = 100
+        said = wire.call(request, 9).responses[0].partition_responses
+        assert [one.error_code for one in said] == [0, 7, 7]
+        assert [one.base_offset for one in said] == [0, -1, -1]
+        release.set()
+
+
+@pytest.mark.parametrize("general", [False, True])
 def test_too_few_in_sync_replicas(
     broker: Broker, new_topic: Callable[..., Any], general: bool
 ) -> None:

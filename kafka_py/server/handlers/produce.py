@@ -75,8 +75,10 @@ class Piece:
 class Waiter:
     """An acks=all request whose pieces are appended: an AppendWaiter of the purgatory."""
 
-    def __init__(self, pieces: list[Piece], deadline_ms: int) -> None:
+    def __init__(self, pieces: list[Piece], deadline_ms: int, *, durable: bool) -> None:
+        """`durable`: to be replicated is not enough, the disk has to have it."""
         self.pieces = pieces
+        self.durable = durable
         self.deadline_ms = deadline_ms
         self.done = False
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -97,12 +99,20 @@ class Waiter:
         self.satisfied()
 
     def expire(self) -> None:
-        """Time is up: those that are not replicated, or else not durable, timed out."""
-        late = [p for p in self.pieces if p.partition.high_watermark <= p.appended.last_offset]  # type: ignore[union-attr]
-        for piece in late or self.pieces:
-            if piece.problem is None:
+        """Time is up: what is not replicated, or not durable as promised, timed out."""
+        for piece in self.pieces:
+            if piece.problem is None and not self._there(piece):
                 piece.fail(ErrorCode.REQUEST_TIMED_OUT)
         self._complete()
+
+    def _there(self, piece: Piece) -> bool:
+        partition, last_offset = piece.partition, piece.appended.last_offset
+        if partition is None or partition.log is None:
+            return False
+        if self.durable and partition.log.recovery_point <= last_offset:
+            return False
+        replicated: bool = partition.high_watermark > last_offset
+        return replicated
 
     def _complete(self) -> None:
         self.done = True
@@ -308,7 +318,8 @@ def wait_for(node: Node, request: ProduceRequest, pieces: list[Piece]) -> Waiter
             waiting.append(piece)
     if not waiting:
         return None
-    waiter = Waiter(waiting, node.clock.monotonic_ms() + max(0, request.timeout_ms))
+    deadline_ms = node.clock.monotonic_ms() + max(0, request.timeout_ms)
+    waiter = Waiter(waiting, deadline_ms, durable=node.flusher.waits)
     for piece in waiting:
         assert piece.partition is not None
         end_offset = piece.appended.last_offset + 1
