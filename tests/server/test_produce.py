@@ -556,3 +556,42 @@ def test_losing_leadership_answers_who_waits(
         on_loop(broker, lost)
         assert only(wire.receive()).error_code == 6
         assert only(wire.call(produce(name, batch()), 10)).error_code == 6
+
+
+def test_losing_leadership_while_a_worker_appends(
+    broker: Broker, new_topic: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said at once, not when the time is up."""
+    new_topic("moved")
+    node, partition = broker.node, broker.node.replicas.partition("moved", 0)
+    entered, release = threading.Event(), threading.Event()
+    real = node.in_worker
+
+    def in_worker(call: Callable[..., Any], *arguments: Any) -> Any:
+        def held() -> Any:
+            result = call(*arguments)
+            entered.set()
+            release.wait(10)
+            return result
+
+        return real(held)
+
+    def lost() -> None:
+        partition.become_follower(
+            leader_id=99,
+            leader_epoch=partition.leader_epoch + 1,
+            partition_epoch=partition.partition_epoch + 1,
+            replicas=(partition.broker_id, 99),
+            isr=(99,),
+        )
+        release.set()
+
+    monkeypatch.setattr(node, "in_worker", in_worker)
+    big = build([(b"big", random.Random(3).randbytes(100_000), (), NOW_MS)], compression="gzip")
+    with Wire(broker.bootstrap_servers) as wire:
+        wire.send(produce("moved", big, acks=-1), 9)
+        assert entered.wait(5)
+        began = time.monotonic()
+        on_loop(broker, lost)
+        assert only(wire.receive()).error_code == 6
+        assert time.monotonic() - began < 2

@@ -309,8 +309,9 @@ def wait_for(node: Node, request: ProduceRequest, pieces: list[Piece]) -> Waiter
         partition = piece.partition
         if piece.problem is not None or partition is None or piece.appended is None:
             continue
-        if partition.offline:
-            piece.fail(ErrorCode.KAFKA_STORAGE_ERROR)
+        if error := partition.leader_error(-1):
+            # Leadership or the disk went while a worker appended.
+            piece.fail(ErrorCode.of(error))
             continue
         last_offset = piece.appended.last_offset
         unflushed = node.flusher.waits and partition.log.recovery_point <= last_offset
