@@ -392,7 +392,7 @@ cdef class FastPath:
                 partitions.append(partition)
                 pieces_count += 1
             no_tags(&c, flexible)
-        if version >= 7 and read_count(&c, flexible) > 0:
+        if version >= 7 and read_count(&c, flexible) != 0:
             return DECLINED
         if version >= 11:
             count = read_uvarint(&c) - 1 if flexible else read16(&c)
