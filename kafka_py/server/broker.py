@@ -46,6 +46,19 @@ log = logging.getLogger("kafka_py.server")
 
 load_handlers()
 
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+#: Looked up when this module is imported, so that the first start does not wait for it.
+LOOP_FACTORY = _loop_factory()
+
 DRAIN_S = 2.0
 HOUSEKEEPING_MS = 1000
 #: How often acks=all waiters are looked at for their time-out, while there are any.
@@ -397,7 +410,7 @@ class _Thread:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=LOOP_FACTORY) as runner:
                 runner.run(self._serve())
         except BaseException as error:
             self._error = error
@@ -413,15 +426,6 @@ class _Thread:
             await self._stopping.wait()
         finally:
             await self._broker.stop()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 def _replace(settings: ControllerSettings, **changes: Any) -> ControllerSettings:
