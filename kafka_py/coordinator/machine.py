@@ -1,0 +1,182 @@
+"""The nouns of a coordinator: records, results, replies, deadlines.
+
+A machine answers a request with a `Result`: the records that make the change, and the replies that
+may go out once those records are committed. It neither appends nor sends; it holds no clock and no
+randomness of its own. The runtime appends the records to the partition's log, applies them, and
+parks the replies until the high watermark has passed them. See ARCHITECTURE.md, "Coordinators".
+
+Two kinds of state live in a machine. What records say (committed offsets, the members of a consumer
+group, the last stable generation of a classic group) changes in ``apply`` only, so that replaying
+the log gives it back. What no record says (a classic group's members while it rebalances, sessions,
+parked replies) is soft: ``handle`` may change it, and it is lost with the coordinator, as Kafka's
+is.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, Protocol
+
+from kafka_py.protocol.errors import ErrorCode
+from kafka_py.protocol.schema import Record
+
+__all__ = [
+    "NOTHING",
+    "Caller",
+    "CoordinatorRecord",
+    "Deadlines",
+    "Delivery",
+    "Moment",
+    "Reply",
+    "Result",
+    "Then",
+]
+
+
+class CoordinatorRecord(NamedTuple):
+    """One record of a coordinator's topic; a value of None is a tombstone.
+
+    ``value_version`` is the version of the value's schema to write (Kafka's writer's choice).
+    """
+
+    key: Record
+    value: Record | None
+    value_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: what a machine may know of a request's sender.
+
+    client_host is the address as Kafka writes it (``/127.0.0.1``); api_version that of the request.
+    """
+
+    client_id: str
+    client_host: str
+    api_version: int
+    principal: str = "User:ANONYMOUS"
+
+
+class Moment(NamedTuple):
+    """What time it is: ``ms`` is monotonic and for deadlines, ``wall_ms`` for what is written."""
+
+    ms: int
+    wall_ms: int
+
+
+class Reply(Protocol):
+    """Where an answer goes: opaque to the machine, which only hands it back in a `Result`.
+
+    A reply is given at most once; the request that it belongs to stays open until then.
+    """
+
+    request: Any
+    caller: Caller
+
+
+class Delivery(NamedTuple):
+    """A response and the reply that it answers."""
+
+    reply: Reply
+    response: Any
+
+
+Then = Callable[[ErrorCode, Moment], "Result"]
+
+
+@dataclass(slots=True)
+class Result:
+    """What a machine answers: nothing of it has happened yet.
+
+    Attributes:
+        records: to be appended together, or not at all.
+        replies: given once the records, and everything that was applied before them, are committed.
+            If the append fails they get that error instead.
+        replay: whether the runtime applies the records after the append. False where ``handle`` has
+            changed soft state that already says what the records say (the classic group).
+        then: called with (error, now) once the records are committed (NONE), or could not be
+            appended; what it returns is handled like any other result.
+    """
+
+    records: list[CoordinatorRecord] = field(default_factory=list)
+    replies: list[Delivery] = field(default_factory=list)
+    replay: bool = True
+    then: Then | None = None
+
+
+#: No records, no replies. Never mutate it.
+NOTHING: Final = Result()
+
+
+class Deadlines:
+    """Deadlines by key, earliest first; moving one is as cheap as a dict entry.
+
+    A heap holds at most one live entry a key; an entry whose key was moved to a later time is put
+    back when it comes up, so a member's heartbeat costs no heap operation.
+    """
+
+    def __init__(self) -> None:
+        self._at_ms: dict[Hashable, int] = {}
+        self._heap: list[tuple[int, int, Hashable]] = []
+        self._queued_ms: dict[Hashable, int] = {}
+        self._order = 0
+
+    def __len__(self) -> int:
+        return len(self._at_ms)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._at_ms
+
+    def set(self, key: Hashable, at_ms: int) -> None:
+        """Let ``key`` come due at ``at_ms``, whatever was said of it before."""
+        self._at_ms[key] = at_ms
+        queued = self._queued_ms.get(key)
+        if queued is None or at_ms < queued:
+            self._push(key, at_ms)
+
+    def _push(self, key: Hashable, at_ms: int) -> None:
+        self._order += 1
+        self._queued_ms[key] = at_ms
+        heapq.heappush(self._heap, (at_ms, self._order, key))
+
+    def get(self, key: Hashable) -> int | None:
+        """When ``key`` comes due; None when it does not."""
+        return self._at_ms.get(key)
+
+    def cancel(self, key: Hashable) -> None:
+        """Forget ``key``; unknown keys are fine."""
+        self._at_ms.pop(key, None)
+
+    def next_ms(self) -> int | None:
+        """When to look next: never after the earliest deadline; None when there is none."""
+        self._settle(None)
+        return self._heap[0][0] if self._heap else None
+
+    def due(self, now_ms: int) -> list[Hashable]:
+        """Take the keys whose time has come, earliest first; ties in the order they were set."""
+        found: list[Hashable] = []
+        while True:
+            self._settle(now_ms)
+            if not self._heap or self._heap[0][0] > now_ms:
+                return found
+            _, _, key = heapq.heappop(self._heap)
+            del self._queued_ms[key]
+            del self._at_ms[key]
+            found.append(key)
+
+    def _settle(self, _now_ms: int | None) -> None:
+        """Make the top of the heap a live entry whose time is its key's."""
+        while self._heap:
+            at_ms, _, key = self._heap[0]
+            if self._queued_ms.get(key) != at_ms:
+                heapq.heappop(self._heap)
+                continue
+            wanted = self._at_ms.get(key)
+            if wanted == at_ms:
+                return
+            heapq.heappop(self._heap)
+            del self._queued_ms[key]
+            if wanted is not None:
+                self._push(key, wanted)
