@@ -3,17 +3,20 @@
 The interface between the consumer group and the assignors (KIP-848): an assignor is given every
 member of a group with the target assignment that it had, and gives back a new target for each.
 
-Shapes: a topic id is its 16 bytes; an assignment is ``{topic id: partition indexes, ascending}``.
+Shapes: a topic id is its 16 bytes; an assignment is ``{topic id: partition indexes}``, both in the
+order of the record that says so, which is the order in which Java's tables give them back. An
+assignor's choices depend on that order, so records keep it and nobody sorts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 __all__ = ["Assignment", "Assignor", "AssignorError", "MemberSpec", "TopicsSpec"]
 
-#: Topic id (16 bytes) -> partition indexes, ascending. Never mutated once made.
+#: Topic id (16 bytes) -> partition indexes, in the record's order. Never mutated once made.
 Assignment = Mapping[bytes, Sequence[int]]
 
 
@@ -44,10 +47,13 @@ class TopicsSpec(NamedTuple):
         partition_counts: topic id -> number of partitions, for every topic of the metadata image
             that a member may subscribe to.
         homogeneous: whether all members subscribe to the same topics.
+        names: topic id -> name, for the topics that members subscribe to: Java's sets of names
+            decide the order of topics whose ids share a bucket. Without it that order is by id.
     """
 
     partition_counts: Mapping[bytes, int]
     homogeneous: bool = True
+    names: Mapping[bytes, str] = MappingProxyType({})
 
 
 class Assignor(Protocol):
