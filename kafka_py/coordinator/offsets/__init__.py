@@ -1,17 +1,56 @@
-"""placeholder: replaced by the package's owner."""
+"""Committed offsets of groups: OffsetCommit, OffsetFetch, OffsetDelete, retention, replay.
 
-from typing import Any
+`fetch`, `fetch_all` and `delete_all` are for the server and for the deletion of groups; the five
+tables are joined by `kafka_py.coordinator.shard`.
+"""
 
-from kafka_py.coordinator.machine import Moment, Result
+from __future__ import annotations
 
-HANDLERS: dict[type, Any] = {}
-APPLIERS: dict[type, Any] = {}
-DEADLINES: dict[str, Any] = {}
+from typing import TYPE_CHECKING, Any
+
+from kafka_py.coordinator.offsets.commits import commit, commit_refused, simple_group
+from kafka_py.coordinator.offsets.deletions import delete, delete_all, topics_changed
+from kafka_py.coordinator.offsets.expiry import EXPIRY, expired, schedule
+from kafka_py.coordinator.offsets.fetches import fetch, fetch_all, fetch_refused, handle_fetch
+from kafka_py.protocol.group_offsets import (
+    OffsetCommitRequest,
+    OffsetDeleteRequest,
+    OffsetFetchRequest,
+)
+from kafka_py.protocol.records_group import LegacyOffsetCommitKey, OffsetCommitKey
+
+if TYPE_CHECKING:
+    from kafka_py.coordinator.shard import GroupShard
+
+__all__ = [
+    "APPLIERS",
+    "CHANGED",
+    "DEADLINES",
+    "HANDLERS",
+    "LOADED",
+    "apply_offset",
+    "commit_refused",
+    "delete_all",
+    "fetch",
+    "fetch_all",
+    "fetch_refused",
+    "simple_group",
+]
 
 
-def LOADED(shard: Any, now: Moment) -> list[Result]:
-    return []
+def apply_offset(shard: GroupShard, key: Any, value: Any) -> None:
+    """Take over a committed offset, or its tombstone; a group that is not there is a simple one."""
+    if value is not None and key.group not in shard.groups:
+        simple_group(shard, key.group)
+    shard.offsets.apply(key, value)
 
 
-def CHANGED(shard: Any, topics: Any, now: Moment) -> list[Result]:
-    return []
+HANDLERS: dict[type, Any] = {
+    OffsetCommitRequest: commit,
+    OffsetFetchRequest: handle_fetch,
+    OffsetDeleteRequest: delete,
+}
+APPLIERS: dict[type, Any] = {OffsetCommitKey: apply_offset, LegacyOffsetCommitKey: apply_offset}
+DEADLINES: dict[str, Any] = {EXPIRY: expired}
+LOADED = schedule
+CHANGED = topics_changed
