@@ -97,13 +97,17 @@ class Result:
         replay: whether the runtime applies the records after the append. False where ``handle`` has
             changed soft state that already says what the records say (the classic group).
         then: called with (error, now) once the records are committed (NONE), or could not be
-            appended; what it returns is handled like any other result.
+            appended; what it returns is handled like any other result. The error is the log's own
+            (MESSAGE_TOO_LARGE, NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT, ...), not a client's.
+        atomic: False lets the runtime spread the records over several batches, for tombstones that
+            need not be together.
     """
 
     records: list[CoordinatorRecord] = field(default_factory=list)
     replies: list[Delivery] = field(default_factory=list)
     replay: bool = True
     then: Then | None = None
+    atomic: bool = True
 
 
 #: No records, no replies. Never mutate it.
@@ -151,22 +155,27 @@ class Deadlines:
 
     def next_ms(self) -> int | None:
         """When to look next: never after the earliest deadline; None when there is none."""
-        self._settle(None)
+        self._settle()
         return self._heap[0][0] if self._heap else None
 
     def due(self, now_ms: int) -> list[Hashable]:
         """Take the keys whose time has come, earliest first; ties in the order they were set."""
         found: list[Hashable] = []
-        while True:
-            self._settle(now_ms)
-            if not self._heap or self._heap[0][0] > now_ms:
-                return found
-            _, _, key = heapq.heappop(self._heap)
-            del self._queued_ms[key]
-            del self._at_ms[key]
+        while (key := self.take_due(now_ms)) is not None:
             found.append(key)
+        return found
 
-    def _settle(self, _now_ms: int | None) -> None:
+    def take_due(self, now_ms: int) -> Hashable | None:
+        """Take the first key whose time has come; None when there is none (more)."""
+        self._settle()
+        if not self._heap or self._heap[0][0] > now_ms:
+            return None
+        _, _, key = heapq.heappop(self._heap)
+        del self._queued_ms[key]
+        del self._at_ms[key]
+        return key
+
+    def _settle(self) -> None:
         """Make the top of the heap a live entry whose time is its key's."""
         while self._heap:
             at_ms, _, key = self._heap[0]

@@ -16,13 +16,15 @@ A deadline's key is a tuple whose first item is its kind: ``("session", group_id
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kafka_py.coordinator.machine import (
     Caller,
     CoordinatorRecord,
     Deadlines,
+    Delivery,
     Moment,
     Reply,
     Result,
@@ -35,6 +37,11 @@ if TYPE_CHECKING:
     from kafka_py.metadata.image import MetadataImage
 
 __all__ = ["Group", "GroupShard"]
+
+log = logging.getLogger("kafka_py.coordinator")
+
+#: When a deadline whose handler raised is looked at again.
+RETRY_MS = 500
 
 Handler = Callable[["GroupShard", Any, Caller, Moment, Reply], Result]
 Applier = Callable[["GroupShard", Any, Any], None]
@@ -79,6 +86,15 @@ class Group:
         """Whether this member may commit; ``epoch`` is the generation or the member epoch."""
         raise AssertionError("a group judges commits")
 
+    def commit_check(self, member_id: str, epoch: int) -> Callable[[bytes, int], ErrorCode] | None:
+        """What a commit that `validate_offset_commit` let through is checked by, partition by
+        partition (topic id, partition); None, as for every classic group: by nothing.
+
+        A consumer group lets a member whose epoch is behind commit partitions that it has had
+        since; else STALE_MEMBER_EPOCH (ILLEGAL_GENERATION to a member of the classic protocol).
+        """
+        return None
+
     def validate_offset_fetch(self, member_id: str | None, epoch: int) -> ErrorCode:
         """Whether this member may read offsets (OffsetFetch 9+ says who asks)."""
         raise AssertionError("a group judges fetches")
@@ -101,6 +117,15 @@ class Group:
         consumer group from the commit.
         """
         raise AssertionError("a group knows when its offsets expire")
+
+    def serve_classic(
+        self, shard: GroupShard, request: Any, caller: Caller, now: Moment, reply: Reply
+    ) -> Result | None:
+        """A classic member's request to a group of another protocol (KIP-848's migration).
+
+        None: such members are refused.
+        """
+        return None
 
     def tombstones(self) -> list[CoordinatorRecord]:
         """The records that delete the group itself; its offsets' are the offsets' business."""
@@ -150,14 +175,33 @@ class GroupShard:
         if applier is not None:
             applier(self, key, value)
 
-    def loaded(self, now: Moment) -> list[Result]:
+    def loaded(self, now: Moment) -> Iterator[Result]:
         """The log was replayed and this node leads: arm sessions and timers."""
-        return [result for loaded in tables().loaded for result in loaded(self, now)]
+        for loaded in tables().loaded:
+            yield from loaded(self, now)
 
-    def expire(self, now: Moment) -> list[Result]:
-        """Work off what has come due."""
+    def unloaded(self) -> list[Delivery]:
+        """This node leads no more: the answers for what is parked in the groups."""
+        return tables().unloaded(self)
+
+    def expire(self, now: Moment) -> Iterator[Result]:
+        """Work off what has come due, one by one: each result is taken before the next is made.
+
+        What one of them cancels or moves is not worked off; what one arms anew waits for the next
+        call. A deadline whose handler raises comes due again, later.
+        """
         expired = tables().expired
-        return [expired[key[0]](self, key, now) for key in self.deadlines.due(now.ms)]  # type: ignore[index]
+        for _ in range(len(self.deadlines)):
+            key = self.deadlines.take_due(now.ms)
+            if key is None:
+                return
+            try:
+                result = expired[key[0]](self, key, now)  # type: ignore[index]
+            except Exception:
+                log.exception("%r has come due and failed; it is tried again", key)
+                self.deadlines.set(key, now.ms + RETRY_MS)
+                continue
+            yield result
 
     def next_deadline_ms(self) -> int | None:
         """When `expire` has something to do (monotonic); None: never."""
@@ -165,19 +209,21 @@ class GroupShard:
 
     def metadata_changed(
         self, image: MetadataImage, topics: Iterable[str], now: Moment
-    ) -> list[Result]:
+    ) -> Iterator[Result]:
         """A new image; ``topics`` are the names that were created, changed or deleted."""
         self.image = image
-        return [result for changed in tables().changed for result in changed(self, topics, now)]
+        for changed in tables().changed:
+            yield from changed(self, topics, now)
 
 
 class _Tables:
     """The packages' tables, joined."""
 
     def __init__(self) -> None:
-        from kafka_py.coordinator import classic, consumer, offsets
+        from kafka_py.coordinator import classic, consumer, listing, offsets
 
-        self.handlers: dict[type, Handler] = {}
+        self.unloaded = classic.unloaded
+        self.handlers: dict[type, Handler] = dict(listing.HANDLERS)
         self.appliers: dict[type, Applier] = {}
         self.expired: dict[str, Expired] = {}
         self.loaded: list[Callable[[GroupShard, Moment], list[Result]]] = []

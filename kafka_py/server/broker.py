@@ -30,6 +30,7 @@ from kafka_py.network import Network, RealNetwork
 from kafka_py.replication.log_directory import LogDirectory
 from kafka_py.replication.replica_manager import ReplicaManager, TopicSettings
 from kafka_py.server.connection import Hub, ServedConnection
+from kafka_py.server.coordinators import GroupCoordinators
 from kafka_py.server.dispatch import BROKER, CONTROLLER, load_handlers
 from kafka_py.server.fast_path import FastPath
 from kafka_py.server.fetch_session import FetchSessions
@@ -240,6 +241,8 @@ class Broker:
         self._hub = Hub(node, self._loop, self._limits, self._fast, self._flusher)
         node.flusher = self._flusher
         node.touch = self._hub.touch_later
+        node.groups = GroupCoordinators(node, self._loop, self._random)
+        self._stop.callback(node.groups.close)
 
     def _connections(self, listening: Listening) -> Callable[[], ServedConnection]:
         return lambda: ServedConnection(self._hub, listening)
@@ -259,6 +262,7 @@ class Broker:
             bound.close()
         if self.config["controlled.shutdown.enable"] and not self._failure.done():
             await self._lifecycle.leave(DRAIN_S)
+        node.groups.stop_taking()
         for connection in list(self._hub.connections):
             connection.close_when_idle()
         with contextlib.suppress(TimeoutError):
@@ -292,6 +296,7 @@ class Broker:
         if concerned and on_config_change(self.config, image.configs, self.config.node_id):
             self._settings_changed()
         self.node.replicas.apply(image, changed, now_ms=self._clock.monotonic_ms())
+        self.node.groups.image_changed(image, changed)
         self._hub.touch_later()
 
     def _settings_changed(self) -> None:

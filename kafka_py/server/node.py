@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kafka_py.controller.node import ControllerNode
     from kafka_py.metadata.image import MetadataImage
     from kafka_py.replication.replica_manager import ReplicaManager
+    from kafka_py.server.coordinators import GroupCoordinators
     from kafka_py.server.dispatch import RequestContext
     from kafka_py.server.fetch_session import FetchSessions
 
@@ -57,6 +58,7 @@ class Node:
         ...). metrics: counters by name. cluster_id, node_id, broker_epoch: identity; the epoch is
         -1 until the broker is registered. listeners: the bound listeners by name. sessions:
         incremental fetch sessions (KIP-227). flusher: the group commit that acks=all waits for.
+        groups: the group coordinators of this node.
         touch: look at waiting requests soon, since a partition moved. wake_at: told a deadline
         (monotonic milliseconds), the node looks at its waiters then.
     """
@@ -88,6 +90,7 @@ class Node:
         self.on_submitted: Callable[[], None] = lambda: None
         self.touch: Callable[[], None] = lambda: None
         self.flusher: Any = None
+        self.groups: GroupCoordinators
         self.wake_at: Callable[[int], None] = lambda _deadline_ms: None
         self._workers: ThreadPoolExecutor | None = None
         self._tasks: set[asyncio.Task[Any]] = set()

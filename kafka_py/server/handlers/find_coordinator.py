@@ -5,9 +5,8 @@ the group's name hashes to; the topic is made at the first question, which is an
 COORDINATOR_NOT_AVAILABLE, for the client to ask again. librdkafka takes the presence of this API
 for the sign that a broker understands lz4.
 
-Known differences: the group APIs themselves come later and are not advertised, so a group can be
-located and not joined. Transactions and share groups are not there: INVALID_REQUEST, with the
-reason, which clients report at once instead of asking until they time out.
+Known differences: transactions and share groups are not there: INVALID_REQUEST, with the reason,
+which clients report at once instead of asking until they time out.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.groups import FindCoordinatorRequest, FindCoordinatorResponse
 from kafka_py.protocol.registry import ApiKey
+from kafka_py.server.coordinators import OFFSETS_TOPIC, partition_of
 from kafka_py.server.dispatch import RequestContext, handles
 
 if TYPE_CHECKING:
     from kafka_py.server.node import Node
 
 GROUP: Final = 0
-OFFSETS_TOPIC: Final = "__consumer_offsets"
 #: Key type -> why nobody coordinates it.
 ABSENT: Final = {
     1: "transactions are not supported by this broker yet",
@@ -86,18 +85,3 @@ async def locate(node: Node, context: RequestContext, key_type: int, key: str) -
     if broker is None or endpoint is None:
         return Located(ErrorCode.COORDINATOR_NOT_AVAILABLE)
     return Located(ErrorCode.NONE, None, broker.id, endpoint.host, endpoint.port)
-
-
-def partition_of(key: str, partitions: int) -> int:
-    """The partition that a group belongs to: Java's hash of its name, without the sign."""
-    code = java_hash(key)
-    return (0 if code == -(1 << 31) else abs(code)) % partitions
-
-
-def java_hash(text: str) -> int:
-    """java.lang.String.hashCode: over UTF-16 units, in 32 bits with a sign."""
-    units = text.encode("utf-16-be", "surrogatepass")
-    code = 0
-    for at in range(0, len(units), 2):
-        code = (31 * code + (units[at] << 8 | units[at + 1])) & 0xFFFFFFFF
-    return code - (1 << 32) if code >= 1 << 31 else code
