@@ -86,14 +86,15 @@ class Group:
         """Whether this member may commit; ``epoch`` is the generation or the member epoch."""
         raise AssertionError("a group judges commits")
 
-    def commit_check(self, member_id: str, epoch: int) -> Callable[[bytes, int], ErrorCode] | None:
-        """What a commit that `validate_offset_commit` let through is checked by, partition by
-        partition (topic id, partition); None, as for every classic group: by nothing.
+    def validate_partition_commit(
+        self, member_id: str, epoch: int, topic_id: bytes, partition: int
+    ) -> ErrorCode:
+        """Whether a commit that `validate_offset_commit` let through may have that partition.
 
-        A consumer group lets a member whose epoch is behind commit partitions that it has had
-        since; else STALE_MEMBER_EPOCH (ILLEGAL_GENERATION to a member of the classic protocol).
+        A consumer group lets a member whose epoch is behind commit what it has had since; every
+        other group is asked once a commit.
         """
-        return None
+        return ErrorCode.NONE
 
     def validate_offset_fetch(self, member_id: str | None, epoch: int) -> ErrorCode:
         """Whether this member may read offsets (OffsetFetch 9+ says who asks)."""

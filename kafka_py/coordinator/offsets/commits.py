@@ -102,7 +102,7 @@ def validated(
     """Whether the member may commit, and all of these partitions: one that it may not refuses all.
 
     A member of a consumer group that lags behind its group may still commit what it has kept since;
-    see `Group.commit_check`.
+    see `Group.validate_partition_commit`.
     """
     epoch = request.generation_id_or_member_epoch
     error = group.validate_offset_commit(
@@ -112,17 +112,16 @@ def validated(
         transactional=False,
         api_version=version,
     )
-    if error is not ErrorCode.NONE:
-        return error
-    check = group.commit_check(request.member_id, epoch)
-    if check is None:
+    if error is not ErrorCode.NONE or group.kind == "classic":
         return error
     metadata_max = shard.settings["offset.metadata.max.bytes"]
     for topic in request.topics:
         topic_id = topic_id_of(shard, topic)
         for partition in topic.partitions:
             if not is_too_long(partition.committed_metadata or "", metadata_max):
-                error = check(topic_id, partition.partition_index)
+                error = group.validate_partition_commit(
+                    request.member_id, epoch, topic_id, partition.partition_index
+                )
                 if error is not ErrorCode.NONE:
                     return error
     return error
