@@ -13,6 +13,7 @@ from kafka_py.coordinator.machine import (
     Reply,
     Result,
 )
+from kafka_py.coordinator.offsets.deletions import delete_all
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.groups import (
     DeleteGroupsRequest,
@@ -22,12 +23,11 @@ from kafka_py.protocol.groups import (
     ListGroupsRequest,
     ListGroupsResponse,
 )
-from kafka_py.protocol.records_group import OffsetCommitKey
 
 if TYPE_CHECKING:
     from kafka_py.coordinator.shard import GroupShard
 
-__all__ = ["HANDLERS", "offset_tombstones"]
+__all__ = ["HANDLERS"]
 
 
 def list_groups(
@@ -73,26 +73,12 @@ def delete_groups(
         group = shard.groups.get(group_id)
         error = ErrorCode.GROUP_ID_NOT_FOUND if group is None else group.validate_delete()
         if group is not None and error is ErrorCode.NONE:
-            records += offset_tombstones(shard, group_id)
+            records += delete_all(shard, group_id)
             records += group.tombstones()
         response.results.append(
             DeleteGroupsResponse.DeletableGroupResult(group_id=group_id, error_code=int(error))
         )
     return Result(records, [Delivery(reply, response)])
-
-
-def offset_tombstones(shard: GroupShard, group_id: str) -> list[CoordinatorRecord]:
-    """The records that delete every offset of a group, those of open transactions included."""
-    places = {
-        (topic, partition): None
-        for topic, partitions in shard.offsets.of_group(group_id).items()
-        for partition in partitions
-    }
-    places.update(dict.fromkeys(shard.offsets.pending.open.get(group_id, ())))
-    return [
-        CoordinatorRecord(OffsetCommitKey(group=group_id, topic=topic, partition=partition), None)
-        for topic, partition in places
-    ]
 
 
 #: {request class: handler}

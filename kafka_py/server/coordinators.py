@@ -17,6 +17,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka_py.coordinator import answers
+from kafka_py.coordinator.loading import replay
 from kafka_py.coordinator.machine import Caller, Moment
 from kafka_py.coordinator.runtime import AppendFailed, Ask, Runtime
 from kafka_py.coordinator.shard import GroupShard
@@ -275,8 +276,6 @@ class GroupCoordinators:
             self._node.spawn(self._replay(led, end_offset))
 
     async def _replay(self, led: Led, end_offset: int) -> None:
-        from kafka_py.coordinator.loading import replay
-
         opened = led.partition.log
         try:
             count = await self._node.in_worker(replay, opened, led.shard, end_offset)
