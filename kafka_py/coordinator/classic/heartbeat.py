@@ -16,7 +16,7 @@ from kafka_py.coordinator.classic.states import State
 from kafka_py.coordinator.classic.turn import Turn, answer
 from kafka_py.coordinator.machine import Caller, Moment, Reply, Result
 from kafka_py.protocol.errors import ErrorCode
-from kafka_py.protocol.groups import HeartbeatRequest, HeartbeatResponse
+from kafka_py.protocol.groups import HeartbeatRequest, HeartbeatResponse, SyncGroupResponse
 
 if TYPE_CHECKING:
     from kafka_py.coordinator.shard import GroupShard
@@ -82,10 +82,13 @@ def expired_session(shard: GroupShard, key: Any, now: Moment) -> Result:
 
 
 def let_go(turn: Turn, group: ClassicGroup, member: Member) -> None:
-    """Remove a member; if its JoinGroup is still parked, its client may try again as a new one."""
-    reply = group.take_join(member)
-    if reply is not None:
-        turn.answer(reply, refused_join(ErrorCode.UNKNOWN_MEMBER_ID, "", reply.caller))
+    """Remove a member; if a request of it is still parked, its client may come as a new one."""
+    join, sync = group.take_join(member), group.take_sync(member)
+    error = ErrorCode.UNKNOWN_MEMBER_ID
+    if join is not None:
+        turn.answer(join, refused_join(error, "", join.caller))
+    if sync is not None:
+        turn.answer(sync, SyncGroupResponse(error_code=error))
     group.remove(member.member_id)
 
 

@@ -118,18 +118,22 @@ def join_group(
 
 
 def _created(turn: _Joining) -> Then:
-    """A group that could not be written does not exist: its first member may try again."""
+    """A group that could not be written does not exist: its first member may try again.
+
+    When it is only not known yet whether it is written, the group goes on.
+    """
     shard, group = turn.shard, turn.group
 
     def then(error: ErrorCode, now: Moment) -> Result:
         undone = Turn(shard, now)
-        if error and shard.groups.get(group.group_id) is group:
+        if not error or error is ErrorCode.REQUEST_TIMED_OUT:
+            return undone.result()
+        if shard.groups.get(group.group_id) is group:
             del shard.groups[group.group_id]
             for member in group.members.values():
                 reply = group.take_join(member)
                 if reply is not None:
-                    refusal = refused_join(response_error(error), "", reply.caller)
-                    undone.answer(reply, refusal)
+                    undone.answer(reply, refused_join(response_error(error), "", reply.caller))
         return undone.result()
 
     return then
