@@ -142,6 +142,7 @@ class GroupShard:
         deadlines: everything that comes due, by key.
         image: the committed metadata; replaced by `metadata_changed`.
         settings: the broker's typed configuration (``settings["group.max.size"]``).
+        topics: what consumer groups know of the image's topics.
         new_id: gives a fresh uuid as text, for member ids.
     """
 
@@ -153,6 +154,7 @@ class GroupShard:
         image: MetadataImage,
         new_id: Callable[[], str],
     ) -> None:
+        from kafka_py.coordinator.consumer.topics import TopicWatch
         from kafka_py.coordinator.offsets.committed import CommittedOffsets
 
         self.partition = partition
@@ -162,6 +164,7 @@ class GroupShard:
         self.groups: dict[str, Group] = {}
         self.offsets: CommittedOffsets = CommittedOffsets()
         self.deadlines = Deadlines()
+        self.topics = TopicWatch(image)
 
     def handle(self, request: Any, caller: Caller, now: Moment, reply: Reply) -> Result:
         """What becomes of a request. Mutates soft state only."""

@@ -1,0 +1,127 @@
+"""Subscriptions by pattern (KIP-848, RE2 syntax): when they are resolved, and what comes of it.
+
+A member's new pattern is checked when it comes; the topics that it matches are looked up once its
+heartbeat is committed, and again when topics are created or the refresh interval has passed, at
+most every ten seconds a group.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from kafka_py.coordinator.consumer import records
+from kafka_py.coordinator.consumer.group import ConsumerGroup, ResolvedRegex
+from kafka_py.coordinator.consumer.member import Member
+from kafka_py.coordinator.consumer.targets import REFRESH_INTERVAL_MS
+from kafka_py.coordinator.machine import CoordinatorRecord, Moment, Result, Then
+from kafka_py.protocol.errors import ApiError, ErrorCode
+
+if TYPE_CHECKING:
+    from kafka_py.coordinator.shard import GroupShard
+
+__all__ = ["BATCH_INTERVAL_MS", "Change", "refresh", "update"]
+
+#: The least time between two resolutions of a group's patterns.
+BATCH_INTERVAL_MS: Final = 10_000
+
+
+class Change(Enum):
+    """What a heartbeat changed about a member's pattern."""
+
+    NONE = 0
+    #: Changed; what it matches is not known yet.
+    UPDATED = 1
+    #: Changed; what the member subscribes to now is known.
+    RESOLVED = 2
+
+
+def update(
+    group: ConsumerGroup, old: Member, new: Member, written: list[CoordinatorRecord]
+) -> tuple[Change, bool]:
+    """Take over a member's new pattern: what changed, and whether it has to be resolved now.
+
+    Raises INVALID_REGULAR_EXPRESSION.
+    """
+    before, after = old.regex, new.regex
+    if before == after:
+        return Change.NONE, False
+    if before and group.regex_counts.get(before) == 1:
+        written.append(records.regex_tombstone(group.group_id, before))
+    if not after:
+        return (Change.RESOLVED if before else Change.UPDATED), False
+    if after in group.regex_counts:
+        return (Change.RESOLVED if after in group.resolved else Change.UPDATED), False
+    from kafka_py.coordinator.consumer.regex import InvalidPattern, compile_pattern
+
+    try:
+        compile_pattern(after)
+    except InvalidPattern as error:
+        raise ApiError(
+            ErrorCode.INVALID_REGULAR_EXPRESSION,
+            f"SubscribedTopicRegex `{after}` is not a valid regular expression: {error}.",
+        ) from error
+    return Change.UPDATED, True
+
+
+def refresh(
+    shard: GroupShard, group: ConsumerGroup, old: Member, new: Member, now: Moment, *, is_new: bool
+) -> Then | None:
+    """What to do once the heartbeat is committed: resolve the group's patterns, or nothing.
+
+    ``is_new``: the member came with a pattern that nobody had.
+    """
+    if not (is_new or group.regex_counts) or group.group_id in shard.topics.resolving:
+        return None
+    last = next(iter(group.resolved.values()), None)
+    if last is not None and now.wall_ms <= last.resolved_ms + BATCH_INTERVAL_MS:
+        return None
+    expressions = list(group.regexes_with(old, new))
+    interval_ms = shard.settings["group.consumer.regex.refresh.interval.ms"]
+    wanted = (
+        is_new
+        or len(expressions) != len(group.resolved)
+        or last is None
+        or last.version < shard.topics.new_topics_version
+        or now.wall_ms > last.resolved_ms + interval_ms
+    )
+    if not wanted or not expressions:
+        return None
+    shard.topics.resolving.add(group.group_id)
+
+    def then(error: ErrorCode, then_now: Moment) -> Result:
+        shard.topics.resolving.discard(group.group_id)
+        if error is not ErrorCode.NONE:
+            return Result()
+        return _resolve(shard, group.group_id, expressions, then_now)
+
+    return then
+
+
+def _resolve(shard: GroupShard, group_id: str, expressions: list[str], now: Moment) -> Result:
+    """Look up what the patterns match; the group's epoch grows when that changed."""
+    from kafka_py.coordinator.consumer.regex import compile_pattern, resolve
+
+    group = shard.groups.get(group_id)
+    if not isinstance(group, ConsumerGroup):
+        return Result()
+    version = shard.image.offset
+    patterns = {text: compile_pattern(text) for text in expressions if text in group.regex_counts}
+    found = resolve(patterns.values(), shard.image.topics)
+    written: list[CoordinatorRecord] = []
+    names = set(group.name_counts)
+    bump = False
+    after = dict(group.resolved)
+    for text, pattern in patterns.items():
+        topics = frozenset(found[pattern])
+        old = group.resolved.get(text)
+        bump = bump or topics != (old.topics if old is not None else frozenset())
+        after[text] = ResolvedRegex(topics, version, now.wall_ms)
+        written.append(records.regex(group_id, text, topics, version, now.wall_ms))
+    names.update(topic for resolved in after.values() for topic in resolved.topics)
+    metadata_hash = shard.topics.hash_of(names, shard.image)
+    if bump or metadata_hash != group.metadata_hash:
+        epoch = group.epoch + 1
+        written.append(records.epoch(group_id, epoch, metadata_hash))
+        group.refresh_at_ms, group.refresh_epoch = now.ms + REFRESH_INTERVAL_MS, epoch
+    return Result(records=written)
