@@ -4,13 +4,14 @@
  * each, checks every reply, and prints one JSON object: requests/s, MB/s, latency percentiles, and the broker's own CPU
  * (read from /proc/PID/stat) over exactly the measured window.
  *
- *   load --port P --request FILE [--request FILE ...] --api produce|fetch
+ *   load --port P --request FILE [--request FILE ...] --api produce|fetch|commit|heartbeat
  *        [--connections C] [--depth D] [--seconds S] [--warm S] [--requests N] [--pid BROKER_PID]
  *        [--min-bytes N] [--verify]
  *
  * Connection c replays file c modulo the number of files.  The correlation id (bytes 8..11 of a frame) is patched.
- * Replies must be Produce v9-v12 or Fetch v12 (flexible, topic names); each one's correlation id, every error code
- * and, for produce, that base offsets of a connection's partition only grow, are checked.  Fetched record bytes past
+ * Replies must be Produce v9-v12 or Fetch v12 (flexible, topic names), OffsetCommit v8-v9 or Heartbeat v4; each one's
+ * correlation id, every error code and, for produce, that base offsets of a connection's partition only grow, are
+ * checked.  Fetched record bytes past
  * the first 8 KiB of a large reply are discarded in the kernel (MSG_TRUNC), so that the generator does not become the
  * bottleneck that it measures; --verify reads them all and walks the batch lengths instead.
  *
@@ -57,6 +58,7 @@ typedef struct { uint64_t count[BUCKETS_PER_OCTAVE * OCTAVES], total; } Histogra
 static int depth = 1, connections = 1, broker_pid = 0;
 static double seconds = 3, warm = 0.5;
 static bool fetch = false, verify = false;
+static enum { PRODUCE, FETCH, COMMIT, HEARTBEAT } api = PRODUCE;
 static int64_t bytes_min = 0, requests_max = INT64_MAX, requests_started;
 static Histogram latency;
 static uint64_t replies, reply_bytes, request_bytes, record_bytes, records_seen;
@@ -198,12 +200,38 @@ static void check_fetch(Cursor c, bool whole) {
     if (measuring) record_bytes += (uint64_t)got;
 }
 
+static void check_commit(Cursor c) {
+    take(&c, 4);
+    uint32_t topics = varint(&c);
+    if (topics < 2) fail("commit: a reply without topics");
+    for (; topics > 1; topics--) {
+        compact_bytes(&c);
+        for (uint32_t n = varint(&c); n > 1; n--) {
+            int64_t partition = big_endian(&c, 4), error = big_endian(&c, 2);
+            if (error) fail("commit: partition %lld answered error %lld", (long long)partition, (long long)error);
+            tags(&c);
+        }
+        tags(&c);
+    }
+}
+
+static void check_heartbeat(Cursor c) {
+    take(&c, 4);
+    int64_t error = big_endian(&c, 2);
+    if (error) fail("heartbeat answered error %lld", (long long)error);
+}
+
 static void reply_done(Connection *conn, const uint8_t *p, size_t have, size_t size, uint64_t now) {
     Cursor c = {p + 4, p + have};
     uint32_t correlation = (uint32_t)big_endian(&c, 4);
     if (correlation != conn->next_receive) fail("correlation id %u answered, %u was next", correlation, conn->next_receive);
     tags(&c);
-    if (fetch) check_fetch(c, have == size); else check_produce(conn, c);
+    switch (api) {
+        case PRODUCE: check_produce(conn, c); break;
+        case FETCH: check_fetch(c, have == size); break;
+        case COMMIT: check_commit(c); break;
+        case HEARTBEAT: check_heartbeat(c); break;
+    }
     if (measuring) {
         histogram_add(&latency, now - conn->sent_ns[correlation % DEPTH_MAX]);
         replies++;
@@ -339,7 +367,14 @@ int main(int argc, char **argv) {
         case 'h': host = optarg; break;
         case 'p': port = atoi(optarg); break;
         case 'r': if (files == FILES_MAX) fail("too many request files"); frames[files++] = read_frame(optarg); break;
-        case 'a': fetch = !strcmp(optarg, "fetch"); break;
+        case 'a':
+            if (!strcmp(optarg, "produce")) api = PRODUCE;
+            else if (!strcmp(optarg, "fetch")) api = FETCH;
+            else if (!strcmp(optarg, "commit")) api = COMMIT;
+            else if (!strcmp(optarg, "heartbeat")) api = HEARTBEAT;
+            else return 2;
+            fetch = api == FETCH;
+            break;
         case 'c': connections = atoi(optarg); break;
         case 'd': depth = atoi(optarg); break;
         case 's': seconds = atof(optarg); break;
