@@ -25,10 +25,13 @@ from kafka_py.protocol.errors import ApiError, ErrorCode
 if TYPE_CHECKING:
     from kafka_py.coordinator.shard import GroupShard
 
-__all__ = ["ConsumerGroup", "ResolvedRegex", "is_homogeneous"]
+__all__ = ["INITIAL_EPOCH", "ConsumerGroup", "ResolvedRegex", "is_homogeneous"]
 
 #: OffsetCommit: the first version that carries a member epoch.
 _MEMBER_EPOCH_VERSION: Final = 9
+
+#: The epoch of a group and of its target before anything happened; no record says it.
+INITIAL_EPOCH: Final = 1
 
 
 class ResolvedRegex(NamedTuple):
@@ -43,7 +46,7 @@ class ConsumerGroup(Group):
     """A group of the consumer protocol.
 
     Attributes:
-        epoch: grows with every change of members or topics; 0 before the first.
+        epoch: grows with every change of members or topics; INITIAL_EPOCH before the first.
         metadata_hash: of the topics subscribed to, as of ``epoch``.
         target_epoch: the group epoch that the target was made for.
         target_made_ms: when it was made (wall clock); 0 when that is not known.
@@ -68,9 +71,9 @@ class ConsumerGroup(Group):
 
     def __init__(self, group_id: str) -> None:
         super().__init__(group_id)
-        self.epoch = 0
+        self.epoch = INITIAL_EPOCH
         self.metadata_hash = 0
-        self.target_epoch = 0
+        self.target_epoch = INITIAL_EPOCH
         self.target_made_ms = 0
         self.targets: dict[str, Target] = {}
         self.members: dict[str, Member] = {}

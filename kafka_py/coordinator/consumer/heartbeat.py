@@ -317,14 +317,13 @@ def _stay(
     member_id = request.member_id or new_member_id(shard)
     member = _find_member(group, request, member_id, written)
     updated = _updated(member, request, caller)
-    changed = is_new_regex = False
-    bump = group.epoch == 0
+    bump = changed = is_new_regex = False
     if updated is not member:
         written.append(records.metadata(group.group_id, updated))
         names_changed = updated.names != member.names
         regex_change, is_new_regex = regexes.update(group, member, updated, written)
         changed = names_changed or regex_change is not regexes.Change.NONE
-        bump = bump or names_changed or regex_change is regexes.Change.RESOLVED
+        bump = names_changed or regex_change is regexes.Change.RESOLVED
     epoch = Epoch(group.epoch, None)
     if bump or now.ms >= group.refresh_at_ms or group.epoch < group.refresh_epoch:
         epoch = next_epoch(shard, group, member, updated, now, written, bump=bump)
