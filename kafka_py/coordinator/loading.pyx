@@ -10,7 +10,7 @@ that it does not wait long for it.
 
 import logging
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
@@ -57,33 +57,6 @@ cdef enum:
     TYPE_LEGACY = 0
     TYPE_OFFSET = 1
     STATUS_NO_MEMORY = 1000
-
-cdef enum Kind:
-    COMMIT = 0
-    TOMBSTONE = 1       # of a committed offset
-    OTHER = 2           # whatever is no committed offset, or none that is understood at once
-    END_ABORT = 3
-    END_COMMIT = 4
-    IGNORED = 5         # a control record of another kind
-
-cdef struct Place:
-    Kind kind
-    int32_t partition
-    int32_t leader_epoch
-    int32_t metadata_size
-    int16_t group_size
-    int16_t topic_size
-    int32_t key_size
-    int32_t value_size
-    const uint8_t* key          # of the record; group and topic follow each other from key + 2
-    const uint8_t* value
-    const uint8_t* metadata
-    const uint8_t* topic_id     # NULL: none
-    int64_t record_offset
-    int64_t producer_id
-    int64_t offset
-    int64_t commit_ms
-    int64_t expire_ms
 
 log = logging.getLogger("kafka_py.coordinator")
 
@@ -216,13 +189,6 @@ cdef void classify_control(Place* place) noexcept nogil:
 cdef class _Chunk:
     """Records found, in a C array that grows."""
 
-    cdef Place* places
-    cdef Py_ssize_t count
-    cdef Py_ssize_t capacity
-    cdef Py_ssize_t position            # of the next batch to look at
-    cdef bint at_compressed             # `scan` stopped before a compressed batch
-    cdef BatchHeader h                  # of the batch that was looked at last
-
     def __dealloc__(self):
         free(self.places)
 
@@ -316,17 +282,6 @@ cdef int check(int status, Py_ssize_t position) except -1:
 cdef class _Replay:
     """One replay: the shard, and what the record before had, which the next often has too."""
 
-    cdef object shard
-    cdef CommittedOffsets offsets
-    cdef dict shard_groups
-    cdef dict names                     # of topics, ids, metadata: one object a value
-    cdef object make_group
-    cdef dict partitions                # of the last record's group and topic; None: look them up
-    cdef const uint8_t* last_key
-    cdef Py_ssize_t last_size
-    cdef bytes last_id
-    cdef set skipped_types
-
     def __init__(self, shard):
         from kafka_py.coordinator.offsets.commits import simple_group
 
@@ -377,11 +332,8 @@ cdef class _Replay:
         return group
 
     cdef str topic_of(self, Place* place):
-        return self.name(place.key + 6 + place.group_size, place.topic_size)
-
-    cdef str name(self, const uint8_t* p, Py_ssize_t size):
-        cdef str found = text(p, size)
-        return <str>self.names.setdefault(found, found)
+        cdef str topic = text(place.key + 6 + place.group_size, place.topic_size)
+        return <str>self.names.setdefault(topic, topic)
 
     cdef Committed value_of(self, Place* place):
         cdef str metadata = ""
