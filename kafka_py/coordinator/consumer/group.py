@@ -9,6 +9,11 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kafka_py.coordinator.consumer import records
+from kafka_py.coordinator.consumer.assignor_order import (
+    DEFAULT_CAPACITY,
+    java_order,
+    string_hash,
+)
 from kafka_py.coordinator.consumer.member import (
     LEAVE_EPOCH,
     NO_PARTITIONS,
@@ -364,20 +369,11 @@ class ConsumerGroup(Group):
         if not counts:
             return None
         # Of equals Kafka takes the first in the order of its hash table.
-        return max(sorted(counts, key=_bucket), key=counts.__getitem__)
+        return max(java_order(counts, string_hash, DEFAULT_CAPACITY), key=counts.__getitem__)
 
 
 def _one(value: str | None) -> tuple[str, ...]:
     return (value,) if value else ()
-
-
-def _bucket(text: str) -> int:
-    """The bucket of a string in a small Java HashMap."""
-    h = 0
-    units = text.encode("utf-16-be", "surrogatepass")
-    for i in range(0, len(units), 2):
-        h = (31 * h + int.from_bytes(units[i : i + 2])) & 0xFFFFFFFF
-    return (h ^ h >> 16) & 15
 
 
 def is_homogeneous(

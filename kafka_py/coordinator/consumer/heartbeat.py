@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from kafka_py.coordinator.consumer import fencing, migration, records, regexes
+from kafka_py.coordinator.consumer.assignor_order import (
+    DEFAULT_CAPACITY,
+    java_order,
+    string_hash,
+)
 from kafka_py.coordinator.consumer.group import ConsumerGroup
 from kafka_py.coordinator.consumer.member import (
     LEAVE_EPOCH,
@@ -82,7 +87,8 @@ def handle(
 
 def supported_assignors(shard: GroupShard) -> list[str]:
     """The assignors' names as Kafka's error text lists them: in the order of a Java hash set."""
-    return sorted(shard.settings["group.consumer.assignors"])
+    names = shard.settings["group.consumer.assignors"]
+    return java_order(names, string_hash, DEFAULT_CAPACITY)
 
 
 def validate(shard: GroupShard, request: ConsumerGroupHeartbeatRequest, api_version: int) -> None:
@@ -186,8 +192,8 @@ def _check_size(shard: GroupShard, group: ConsumerGroup, member_id: str) -> None
 
 def _check_epoch(member: Member, epoch: int, reported: Reported) -> None:
     """An older epoch is taken when it is the one before and the member owns nothing that it lost:
-    the answer with the new one may not have reached it."""
-    if epoch == member.epoch:
+    the answer with the new one may not have reached it. Who begins anew may always do so."""
+    if epoch in (0, member.epoch):
         return
     if epoch < member.epoch:
         if epoch == member.previous_epoch and _is_subset(reported, member.assigned):

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from struct import pack
 from typing import Final
 
+from kafka_py.coordinator.consumer.assignor_order import sorted_names
 from kafka_py.coordinator.consumer.xxh3 import xxh3_64
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.types import TopicImage
@@ -80,7 +81,7 @@ class TopicWatch:
     def hash_of(self, names: Iterable[str], image: MetadataImage) -> int:
         """The hash of those of the topics that exist."""
         hashes = []
-        for name in sorted(names, key=_java_order):
+        for name in sorted_names(names):
             topic = image.topics.get(name)
             if topic is None:
                 continue
@@ -99,8 +100,3 @@ class TopicWatch:
                 self._hashes.pop(name, None)
             elif old is None or old.id != topic.id:
                 self.new_topics_version = image.offset
-
-
-def _java_order(name: str) -> bytes:
-    # Java compares strings by UTF-16 units, which differs from Python's order beyond the BMP.
-    return name.encode("utf-16-be", "surrogatepass")
