@@ -3,7 +3,7 @@
 Members are immutable values; a change makes a new one, and a record of the log carries it. Shapes:
 
 - owned partitions: ``{topic id: {partition: epoch at which the member got it}}`` (KIP-1251)
-- a target: ``{topic id: partitions, ascending}``
+- a target: ``{topic id: partitions}``, both in the order of its record: assignors go by it
 
 A topic without partitions is in neither.
 """
@@ -30,6 +30,7 @@ __all__ = [
     "Target",
     "new_member",
     "owned_from_record",
+    "same_target",
     "target_from",
     "with_current",
     "with_metadata",
@@ -124,12 +125,20 @@ def new_member(member_id: str) -> Member:
 
 
 def target_from(assignment: Mapping[bytes, Iterable[int]]) -> Target:
-    """An assignor's answer, or a record's content, in the one shape that compares."""
+    """An assignor's answer, or a record's content, as a target."""
     return {
-        topic_id: tuple(sorted(partitions))
-        for topic_id, partitions in assignment.items()
-        if partitions
+        topic_id: tuple(partitions) for topic_id, partitions in assignment.items() if partitions
     }
+
+
+def same_target(one: Target | None, other: Target) -> bool:
+    """Whether two targets have the same partitions, in whatever order."""
+    if one is None or one.keys() != other.keys():
+        return False
+    return one == other or all(
+        len(one[topic_id]) == len(partitions) and set(one[topic_id]) == set(partitions)
+        for topic_id, partitions in other.items()
+    )
 
 
 def owned_from_record(

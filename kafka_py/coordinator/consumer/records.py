@@ -1,6 +1,7 @@
 """The records of a consumer group, in the versions that Apache Kafka 4.3 writes.
 
-Lists that Kafka sorts are sorted here; where its order is that of a hash table, ours ascends.
+Lists that Kafka sorts are sorted here; where its order is that of a hash table, ours ascends,
+except in a target, whose order is the assignor's.
 """
 
 from __future__ import annotations
@@ -80,8 +81,8 @@ def target(group_id: str, member_id: str, partitions: Target) -> CoordinatorReco
         r.ConsumerGroupTargetAssignmentMemberKey(group_id=group_id, member_id=member_id),
         r.ConsumerGroupTargetAssignmentMemberValue(
             topic_partitions=[
-                row(topic_id=topic_id, partitions=list(partitions[topic_id]))
-                for topic_id in sorted(partitions)
+                row(topic_id=topic_id, partitions=list(indexes))
+                for topic_id, indexes in partitions.items()
             ]
         ),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kafka_py.coordinator.consumer import records
 from kafka_py.coordinator.consumer.assignors import ASSIGNORS
 from kafka_py.coordinator.consumer.group import ConsumerGroup, is_homogeneous
-from kafka_py.coordinator.consumer.member import NO_TOPICS, Member, Target, target_from
+from kafka_py.coordinator.consumer.member import NO_TOPICS, Member, Target, same_target, target_from
 from kafka_py.coordinator.consumer.reconcile import subscribed_topic_ids
 from kafka_py.coordinator.consumer.settings import group_setting
 from kafka_py.coordinator.consumer.specs import AssignorError, MemberSpec, TopicsSpec
@@ -91,18 +92,14 @@ def next_target(
         return Share(group.target_epoch, group.target_of(new))
     name = group.preferred_assignor(old, new) or default_assignor(shard)
     specs = _specs(shard, group, new)
-    counts = {
-        topic_id: len(topic.partitions)
-        for topic_id in {i for spec in specs.values() for i in spec.subscribed_topic_ids}
-        if (topic := shard.image.topics_by_id.get(topic_id)) is not None
-    }
+    topics = _topics(shard, specs)
     homogeneous = epoch.homogeneous
     if homogeneous is None:
         homogeneous = is_homogeneous(
             group.name_counts, group.regex_topic_counts, group.regex_counts, len(group.members)
         )
     try:
-        assigned = ASSIGNORS[name].assign(specs, TopicsSpec(counts, homogeneous))
+        assigned = ASSIGNORS[name].assign(specs, topics._replace(homogeneous=homogeneous))
     except AssignorError as error:
         raise ApiError(
             ErrorCode.UNKNOWN_SERVER_ERROR,
@@ -111,12 +108,22 @@ def next_target(
     mine: Target = NO_TOPICS
     for member_id in specs:
         target = target_from(assigned.get(member_id, NO_TOPICS))
-        if group.targets.get(member_id) != target:
+        if not same_target(group.targets.get(member_id), target):
             written.append(records.target(group.group_id, member_id, target))
         if member_id == new.member_id:
             mine = target
     written.append(records.target_epoch(group.group_id, epoch.epoch, now.wall_ms))
     return Share(epoch.epoch, mine)
+
+
+def _topics(shard: GroupShard, specs: Mapping[str, MemberSpec]) -> TopicsSpec:
+    counts: dict[bytes, int] = {}
+    names: dict[bytes, str] = {}
+    for wanted in {spec.subscribed_topic_ids for spec in specs.values()}:
+        for topic_id in wanted:
+            topic = shard.image.topics_by_id[topic_id]
+            counts[topic_id], names[topic_id] = len(topic.partitions), topic.name
+    return TopicsSpec(counts, names=names)
 
 
 def _is_due(shard: GroupShard, group: ConsumerGroup, now: Moment) -> bool:
