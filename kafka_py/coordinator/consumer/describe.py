@@ -71,7 +71,7 @@ def _member(group: ConsumerGroup, member: Member, image: MetadataImage) -> _Memb
         client_host=member.client_host,
         subscribed_topic_names=sorted(member.names),
         subscribed_topic_regex=member.regex,
-        assignment=_rows({t: tuple(sorted(p)) for t, p in owned.items()}, image),
+        assignment=_rows({t: tuple(p) for t, p in owned.items()}, image),
         target_assignment=_rows(target, image),
         member_type=_CONSUMER if member.classic is None else _CLASSIC,
     )
@@ -82,7 +82,7 @@ def _rows(partitions: Target, image: MetadataImage) -> _Assignment:
     topics = image.topics_by_id
     found = ((topics.get(topic_id), owned) for topic_id, owned in partitions.items())
     rows = [
-        _Row(topic_id=topic.id, topic_name=topic.name, partitions=list(owned))
+        _Row(topic_id=topic.id, topic_name=topic.name, partitions=sorted(owned))
         for topic, owned in found
         if topic is not None
     ]
