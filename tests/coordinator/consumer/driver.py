@@ -37,7 +37,7 @@ TYPES: dict[int, tuple[Any, Any]] = {
     8: (r.ConsumerGroupCurrentMemberAssignmentKey, r.ConsumerGroupCurrentMemberAssignmentValue),
     16: (r.ConsumerGroupRegularExpressionKey, r.ConsumerGroupRegularExpressionValue),
 }
-VALUES = {key: value for key, value in TYPES.values()}
+VALUES: dict[Any, Any] = dict(TYPES.values())
 
 #: The broker's defaults, with assignments as often as they are due.
 SETTINGS = {
