@@ -137,11 +137,14 @@ class Draft:
 
     def add(self, topic_id: bytes, partition: int, capacity: int = DEFAULT_CAPACITY) -> None:
         """Add a partition; ``capacity`` is that of the set, if the topic is new here."""
+        # HashMap.computeIfAbsent: a full table grows before it is looked at, even for a key that is
+        # there, and a new key becomes the first of its bucket.
+        self._capacity = grown_capacity(len(self._topics), self._capacity)
         partitions = self._topics.get(topic_id)
         if partitions is None:
-            partitions = self._topics[topic_id] = {}
+            partitions = {}
+            self._topics = {topic_id: partitions, **self._topics}
             self._capacities[topic_id] = capacity
-            self._capacity = grown_capacity(len(self._topics), self._capacity)
         partitions[partition] = None
         if len(partitions) > self._capacities[topic_id] * 3 // 4:
             self._capacities[topic_id] *= 2
