@@ -13,7 +13,7 @@ from kafka_py.protocol import group_offsets as o
 from kafka_py.protocol import groups as g
 from kafka_py.protocol.errors import ErrorCode
 
-__all__ = ["invalid", "refusal"]
+__all__ = ["invalid", "refusal", "shown"]
 
 Refuse = Callable[[Any, int, ErrorCode, str | None], Any]
 
@@ -43,12 +43,17 @@ FETCH_SHOWN_AS: Final = {
 }
 
 
+def shown(error: ErrorCode) -> ErrorCode:
+    """What a client is told, OffsetFetch aside, when the coordinator's log has this error."""
+    return SHOWN_AS.get(error, error)
+
+
 def refusal(request: Any, version: int, error: ErrorCode, message: str | None = None) -> Any:
     """The response to `request` that says `error`, an error of the coordinator or of its log."""
-    shown = SHOWN_AS.get(error, error)
+    told = shown(error)
     if type(request) is o.OffsetFetchRequest:
-        shown = FETCH_SHOWN_AS.get(error, shown)
-    return REFUSALS[type(request)](request, version, shown, None if shown is not error else message)
+        told = FETCH_SHOWN_AS.get(error, told)
+    return REFUSALS[type(request)](request, version, told, None if told is not error else message)
 
 
 def invalid(request: Any, version: int, error: ErrorCode) -> Any:

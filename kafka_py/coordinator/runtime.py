@@ -16,14 +16,17 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from kafka_py.coordinator import answers
+from kafka_py.coordinator.batch import PendingBatch
 from kafka_py.coordinator.machine import Caller, Delivery, Moment, Reply, Result, Then
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.records import encode_key, encode_value
 from kafka_py.protocol.schema import Record
-from kcore.batch_builder import BatchBuilder
+
+if TYPE_CHECKING:
+    from kafka_py.coordinator.batch import QuickReply
 
 __all__ = ["AppendFailed", "Ask", "Machine", "Runtime", "Writer"]
 
@@ -129,10 +132,11 @@ class Ask:
 class Waiting:
     """Results whose records, or whose predecessors' records, are one batch."""
 
-    __slots__ = ("end_offset", "results")
+    __slots__ = ("end_offset", "quick", "results")
 
     def __init__(self) -> None:
         self.end_offset = -1
+        self.quick: list[QuickReply] = []
         self.results: list[Result] = []
 
 
@@ -169,8 +173,8 @@ class Runtime:
         self._wake_at = wake_at
         self._failed = failed
         self._open: dict[Ask, None] = {}
-        self._records: list[tuple[bytes, bytes | None, int]] = []
-        self._bytes = BATCH_BYTES
+        #: Compiled paths put records and replies in, too; see `PendingBatch`.
+        self.pending = PendingBatch(self._begun)
         self._current = Waiting()
         self._parked: deque[Waiting] = deque()
         self._flush_scheduled = False
@@ -237,7 +241,7 @@ class Runtime:
                 self._refuse(result, ErrorCode.NOT_COORDINATOR, now)
         elif not result.replies and result.then is None:
             return
-        elif self._records:
+        elif self.pending.count:
             self._current.results.append(result)
         elif self._parked:
             self._parked[-1].results.append(result)
@@ -263,7 +267,7 @@ class Runtime:
             return
         for piece in pieces:
             size = sum(sizes[at] for at in piece)
-            if self._bytes + size > bytes_max:
+            if self.pending.size_bytes + size > bytes_max:
                 self.flush()
                 if self.closed:
                     self._refuse(result, ErrorCode.NOT_COORDINATOR, now)
@@ -277,9 +281,14 @@ class Runtime:
                 self._current.results.append(result)
                 self._drop(ErrorCode.UNKNOWN_SERVER_ERROR)
                 return
-            self._records.extend((*encoded[at], now.wall_ms) for at in piece)
-            self._bytes += size
+            for at in piece:
+                self.pending.add(*encoded[at], now.wall_ms)
         self._current.results.append(result)
+
+    def _begun(self) -> None:
+        """The first record of a batch is about to come."""
+        self.pending.bytes_max = self._writer.bytes_max()
+        self.pending.compression = self._writer.compression()
         if not self._flush_scheduled:
             self._flush_scheduled = True
             self._soon(self._flush_soon)
@@ -291,33 +300,31 @@ class Runtime:
 
     def flush(self) -> None:
         """Append the pending batch now."""
-        records, waiting = self._records, self._current
-        if not records:
+        count, waiting = self.pending.count, self._current
+        batch, quick = self.pending.take()
+        if not count:
             return
-        builder = BatchBuilder(compression=self._writer.compression(), base_sequence=-1)
-        for key, value, timestamp_ms in records:
-            builder.append(key, value, (), timestamp_ms)
+        waiting.quick = quick
         now = self._now()
         try:
-            end_offset = self._writer.append(builder.close(), now)
+            end_offset = self._writer.append(batch, now)
         except AppendFailed as failure:
-            log.error("appending %d coordinator records failed: %s", len(records), failure)
+            log.error("appending %d coordinator records failed: %s", count, failure)
             self._drop(failure.error)
             return
-        self._records, self._current, self._bytes = [], Waiting(), BATCH_BYTES
-        if end_offset != self._end_offset + len(records):
+        self._current = Waiting()
+        if end_offset != self._end_offset + count:
             log.error(
                 "the log ends at %d and not at %d: the machine is loaded anew",
                 end_offset,
-                self._end_offset + len(records),
+                self._end_offset + count,
             )
             self._current = waiting
             self._drop(ErrorCode.NOT_LEADER_OR_FOLLOWER)
             return
         self._end_offset = end_offset
         if not self._parked and self._writer.committed_offset() >= end_offset:
-            for result in waiting.results:
-                self._complete(result, now)
+            self._complete_all(waiting, now)
             self._rearm()
         else:
             self._park(waiting, ())
@@ -337,13 +344,23 @@ class Runtime:
         now = self._now()
         committed_offset = self._writer.committed_offset()
         while self._parked and self._parked[0].end_offset <= committed_offset:
-            for result in self._parked.popleft().results:
-                self._complete(result, now)
+            self._complete_all(self._parked.popleft(), now)
         if error is not ErrorCode.NONE and self._parked:
             # Too late for who waits here; the records are in the log, so the machine goes on.
-            for result in self._parked.popleft().results:
-                self._refuse(result, error, now)
+            self._refuse_all(self._parked.popleft(), error, now)
         self._rearm()
+
+    def _complete_all(self, waiting: Waiting, now: Moment) -> None:
+        for reply in waiting.quick:
+            reply.committed()
+        for result in waiting.results:
+            self._complete(result, now)
+
+    def _refuse_all(self, waiting: Waiting, error: ErrorCode, now: Moment) -> None:
+        for reply in waiting.quick:
+            reply.refuse(answers.shown(error))
+        for result in waiting.results:
+            self._refuse(result, error, now)
 
     def _complete(self, result: Result, now: Moment) -> None:
         for reply, response in result.replies:
@@ -383,12 +400,14 @@ class Runtime:
             return
         self.closed = True
         now = self._now()
-        waiting = [result for parked in self._parked for result in parked.results]
-        waiting += self._current.results
+        waiting = [*self._parked, self._current]
+        self._current.quick += self.pending.quick
         self._parked.clear()
-        self._records, self._current, self._bytes = [], Waiting(), BATCH_BYTES
-        for result in waiting:
-            self._refuse(result, error, now)
+        self._current = Waiting()
+        self.pending.closed = True
+        self.pending.clear()
+        for one in waiting:
+            self._refuse_all(one, error, now)
         still_open, self._open = self._open, {}
         for reply, response in self.machine.unloaded():
             reply.give(response)  # type: ignore[attr-defined]
@@ -413,7 +432,7 @@ class Runtime:
     @property
     def idle(self) -> bool:
         """Nobody waits for the log."""
-        return not self._parked and not self._records
+        return not self._parked and not self.pending.count
 
 
 def split(sizes: list[int], bytes_max: int) -> list[range]:

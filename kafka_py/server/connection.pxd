@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from kafka_py.coordinator.offsets.commit_path cimport CommitPath
 from kafka_py.server.fast_path cimport FastPath
 from kafka_py.server.output cimport Output
 
@@ -39,11 +40,16 @@ cdef class AppendReply(Reply):
     cdef object with_errors(self)
 
 
+cdef class CommitReply(Reply):
+    cdef int version
+
+
 cdef class Hub:
     cdef readonly object node
     cdef readonly object loop
     cdef readonly object limits
     cdef readonly FastPath fast
+    cdef public CommitPath commits      # None while the node has no coordinators
     cdef readonly object flusher
     cdef readonly object appends
     cdef readonly object fetches

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from kafka_py.coordinator.offsets.commit_path import CommitPath
 from kafka_py.server.fast_path import FastPath
 from kafka_py.server.flush import Flusher
 from kafka_py.server.limits import Limits
@@ -12,6 +13,7 @@ class Hub:
     """What the connections of one node share."""
 
     closing: bool
+    commits: CommitPath | None
     connections: set[Connection]
     requests: int
     inflight_bytes: int

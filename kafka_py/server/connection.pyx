@@ -25,10 +25,12 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
+from kafka_py.coordinator.offsets.commit_path cimport CommitPath
 from kafka_py.server.fast_path cimport ANSWERED, BROKEN, DECLINED, SILENT, WAITING, FastPath, skip_tags
 from kafka_py.server.output cimport Output
 from kcore.endian cimport load_be16, load_be32
 
+from kafka_py.coordinator.offsets.commit_path import refused
 from kafka_py.protocol.errors import ErrorCode, ProtocolError
 from kafka_py.server.produce_errors import with_errors
 from kafka_py.server.dispatch import CloseConnection, RequestContext, dispatch, route, unsupported_api_versions
@@ -41,6 +43,7 @@ cdef enum:
     CLIENT_ID_MAX = 4096
     KEY_PRODUCE = 0
     KEY_FETCH = 1
+    KEY_OFFSET_COMMIT = 8
     KEY_API_VERSIONS = 18
 
 cdef double monotonic() except? -1:
@@ -147,6 +150,23 @@ cdef class AppendReply(Reply):
             if id(p) in self.errors
         }
         return [with_errors(b"".join([bytes(part) for part in self.parts]), self.version, hit)]
+
+
+cdef class CommitReply(Reply):
+    """The answer to an OffsetCommit whose records are in a coordinator's pending batch; a QuickReply of it."""
+
+    def committed(self):
+        """The batch is committed: the reply goes out as it was made."""
+        if not self.done:
+            self.done = True
+            if not self.connection.closed:
+                self.connection.hub.mark(self.connection)
+
+    def refuse(self, error):
+        """It is not: every partition gets the error."""
+        if not self.done:
+            self.parts = [refused(self.parts[0], self.version, int(error))]
+            self.committed()
 
 
 cdef class Hub:
@@ -434,6 +454,8 @@ cdef class Connection:
         cdef object client_id = None
         cdef Hub hub = self.hub
         cdef AppendReply waiting
+        cdef CommitReply committing
+        cdef bytes frame
         if n < 10:
             self.fail("a request shorter than its header")
             return 0
@@ -489,6 +511,22 @@ cdef class Connection:
                 return 0
             if (version >= 9 if key == KEY_PRODUCE else version >= 12):
                 at -= 1
+        elif key == KEY_OFFSET_COMMIT and self.plain_role and hub.commits is not None and 2 <= version <= 10:
+            start = at
+            if version >= 8:
+                # A flexible header with tags is left to the general path.
+                if n - at < 1 or p[at] != 0:
+                    return self.take_general(block, key, version, correlation, self.text(p, size), p + at, n - at, n)
+                start += 1
+            frame = hub.commits.commit(p + start, n - start, version, correlation, hub.fast.now_ms)
+            if frame is not None:
+                committing = CommitReply.__new__(CommitReply)
+                committing.connection = self
+                committing.version = version
+                committing.parts = [frame]
+                self.wait(committing, n)
+                hub.commits.taken.quick.append(committing)
+                return 0
         return self.take_general(block, key, version, correlation, self.text(p, size), p + at, n - at, n)
 
     cdef object text(self, const uint8_t* p, Py_ssize_t size):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kafka_py.coordinator import answers
 from kafka_py.coordinator.loading import replay
 from kafka_py.coordinator.machine import Caller, Moment
+from kafka_py.coordinator.offsets.commit_path import CommitPath
 from kafka_py.coordinator.runtime import AppendFailed, Ask, Runtime
 from kafka_py.coordinator.shard import GroupShard
 from kafka_py.metadata.image import MetadataImage
@@ -31,6 +32,7 @@ from kcore.errors import KcoreError
 from kcore.log import COORDINATOR
 
 if TYPE_CHECKING:
+    from kafka_py.coordinator.batch import PendingBatch
     from kafka_py.server.dispatch import RequestContext
     from kafka_py.server.node import Node
 
@@ -162,6 +164,10 @@ class GroupCoordinators:
         self._partitions = 0
         self._stopping = False
         self._timer = Timer(loop, node.clock, self._due)
+        #: Where connections take commits that need no thought.
+        self.commits = CommitPath(
+            self._batch_of, self.now, node.image, node.config["offset.metadata.max.bytes"]
+        )
 
     # ------------------------------------------------------------------------------------- asking
 
@@ -194,6 +200,15 @@ class GroupCoordinators:
         ask.on_answer = answered
         return future
 
+    def _batch_of(self, group_id: str) -> tuple[GroupShard, PendingBatch] | None:
+        """Where a group's commits go; None while it has no coordinator here."""
+        if self._stopping or not self._partitions:
+            return None
+        led = self._led.get(partition_of(group_id, self._partitions))
+        if led is None or led.runtime is None:
+            return None
+        return led.shard, led.runtime.pending
+
     def ask_all(self, request: Any, caller: Caller) -> list[Any]:
         """The response, or a future of it, of every coordinator of this node."""
         if self._stopping:
@@ -210,6 +225,7 @@ class GroupCoordinators:
         """Lead, load, drop; tell the machines which topics changed. After the partitions did."""
         topic = image.topics.get(OFFSETS_TOPIC)
         self._partitions = 0 if topic is None else len(topic.partitions)
+        self.commits.image_changed(image)
         hit = changed.everything or (topic is not None and topic.id in changed.topics)
         if hit or any(gone.name == OFFSETS_TOPIC for gone in changed.topics_deleted.values()):
             self._follow(image)
@@ -238,6 +254,7 @@ class GroupCoordinators:
         return list(names)
 
     def _follow(self, image: MetadataImage) -> None:
+        self.commits.groups_moved()
         topic = image.topics.get(OFFSETS_TOPIC)
         wanted: dict[int, Partition] = {}
         for index in () if topic is None else topic.partitions:
@@ -341,6 +358,7 @@ class GroupCoordinators:
         """The first step of a stop: write what is pending, answer who waits for other members."""
         self._stopping = True
         self._timer.close()
+        self.commits.groups_moved()
         for runtime in self._runtimes():
             runtime.flush()
             runtime.release_held()

@@ -1,0 +1,60 @@
+"""The batch that a runtime fills until the end of the loop's iteration."""
+
+from collections.abc import Callable
+from typing import Any, Protocol, final
+
+from kafka_py.protocol.errors import ErrorCode
+
+class QuickReply(Protocol):
+    """A reply whose answer is ready: it goes out, or the error instead."""
+
+    def committed(self) -> None:
+        """The batch is committed."""
+
+    def refuse(self, error: ErrorCode) -> None:
+        """It is not, or nobody knows."""
+
+@final
+class PendingBatch:
+    """Encoded records of one coordinator, not yet appended.
+
+    `begun` is called before the first record of every batch: it sets `bytes_max` and
+    `compression`, and sees to it that the batch is taken in time. The compiled paths put records
+    and replies in without the runtime's knowing.
+    """
+
+    bytes_max: int
+    compression: int
+    closed: bool
+    """The runtime takes nothing more: the compiled paths keep out."""
+
+    def __init__(self, begun: Callable[[], Any]) -> None: ...
+    def __len__(self) -> int: ...
+    @staticmethod
+    def size_of(key: bytes, value: bytes | None) -> int:
+        """What a record takes in a batch, at most."""
+
+    @property
+    def size_bytes(self) -> int:
+        """What the batch takes, at most, before compression."""
+
+    @property
+    def count(self) -> int:
+        """How many records there are."""
+
+    @property
+    def room(self) -> int:
+        """How many bytes may still come."""
+
+    @property
+    def quick(self) -> list[QuickReply]:
+        """Who waits for this batch and is not in a `Result`."""
+
+    def add(self, key: bytes, value: bytes | None, timestamp_ms: int) -> None:
+        """Add a record; None is a tombstone."""
+
+    def take(self) -> tuple[bytes, list[QuickReply]]:
+        """The batch (empty when there are no records) and who waits for it; another one begins."""
+
+    def clear(self) -> None:
+        """Forget both."""

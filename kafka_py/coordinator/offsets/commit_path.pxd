@@ -1,0 +1,73 @@
+# The compiled OffsetCommit: request bytes in, records and reply bytes out, no message objects between.
+
+from libc.stdint cimport int32_t, int64_t, uint8_t
+
+from kafka_py.coordinator.batch cimport PendingBatch
+from kafka_py.coordinator.offsets.committed cimport CommittedOffsets
+
+cdef enum:
+    PIECES_MAX = 256
+    TOPICS_MAX = 64
+
+cdef struct Cursor:
+    const uint8_t* p
+    const uint8_t* end
+    bint bad
+
+cdef struct Text:
+    const uint8_t* p
+    Py_ssize_t size             # -1: null
+
+cdef struct Piece:              # one partition of a request
+    int32_t topic
+    int32_t partition
+    int32_t leader_epoch
+    int64_t offset
+    Text metadata
+
+
+cdef class GroupRow:            # where a group's commits go
+    cdef str group_id
+    cdef object shard
+    cdef dict groups            # of the shard
+    cdef CommittedOffsets offsets
+    cdef PendingBatch pending
+
+
+cdef class TopicRow:            # a topic of the image
+    cdef str name
+    cdef bytes encoded
+    cdef bytes topic_id
+    cdef object partitions      # index -> whatever
+
+
+cdef class CommitPath:
+    cdef object find
+    cdef object now
+    cdef object image
+    cdef dict by_group          # bytes of the group id -> GroupRow
+    cdef dict by_name           # bytes of the topic's name -> TopicRow
+    cdef dict by_id
+    cdef object moment          # what time it is, asked for once in a wake-up
+    cdef int64_t moment_ms
+    cdef Py_ssize_t metadata_max
+    cdef PendingBatch taken     # where the last commit's records are; its reply belongs there
+    cdef readonly long commits
+    cdef uint8_t* scratch
+    cdef Py_ssize_t scratch_bytes
+    cdef int pieces_count
+    cdef int topics_count
+    cdef Piece pieces[PIECES_MAX]
+    cdef Text spans[TOPICS_MAX]
+    cdef int sizes[TOPICS_MAX]  # partitions of each topic
+
+    # The reply's whole frame, or None when this is not for here: nothing has happened then.
+    cdef bytes commit(self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms)
+    cdef int parse_topics(self, Cursor* c, int version) except -1
+    cdef list find_topics(self, int version)
+    cdef list texts(self)
+    cdef GroupRow find_group(self, const uint8_t* p, Py_ssize_t size)
+    cdef int may_commit(self, GroupRow row, list topics, str member_id, object instance_id, int32_t epoch, int version, int64_t now_ms) except -1
+    cdef int write(self, GroupRow row, list topics, list texts, int64_t now_ms) except -1
+    cdef bytes reply(self, Py_ssize_t room, int version, int32_t correlation)
+    cdef int reserve(self, Py_ssize_t n) except -1

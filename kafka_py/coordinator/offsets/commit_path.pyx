@@ -1,0 +1,448 @@
+# cython: auto_pickle=False, freethreading_compatible=True
+"""OffsetCommit as it nearly always is, without a Python object for what the wire carries.
+
+Caveat first: this answers only what needs no thought, and must answer it exactly as `commits.commit` and the server's
+handler do (tests/server/test_commit_path.py holds the two against each other). Whatever is unusual (malformed bytes, an
+unknown group, topic or partition, a refused member, long metadata, an explicit retention, a full batch) is declined
+before anything happened, and the general path does it again from the start.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+
+from kafka_py.coordinator.batch cimport PendingBatch, bound
+from kafka_py.coordinator.offsets.committed cimport CommittedOffsets, new_committed
+from kcore.endian cimport load_be16, load_be32, load_be64, store_be16, store_be32, store_be64
+from kcore.varint cimport write_uvarint
+
+cdef extern from "Python.h":
+    str PyUnicode_DecodeUTF8(const char* data, Py_ssize_t size, const char* errors)
+
+cdef enum:
+    VERSION_THROTTLE = 3
+    VERSION_RETENTION_MAX = 4
+    VERSION_LEADER_EPOCH = 6
+    VERSION_INSTANCE = 7
+    VERSION_FLEXIBLE = 8
+    VERSION_TOPIC_ID = 10
+    VALUE_VERSION = 4
+    TYPE_OFFSET = 1
+    ID_BYTES = 16
+    TEXT_MAX = 32767
+    VALUE_BYTES = 64            # of a value besides its metadata, at most
+    KEY_BYTES = 10              # of a key besides its texts
+    ROWS_MAX = 65536
+
+
+cdef inline bint has(Cursor* c, Py_ssize_t n) noexcept nogil:
+    if c.bad or n < 0 or c.end - c.p < n:
+        c.bad = True
+        return False
+    return True
+
+cdef inline int16_t read16(Cursor* c) noexcept nogil:
+    if not has(c, 2):
+        return 0
+    c.p += 2
+    return <int16_t>load_be16(c.p - 2)
+
+cdef inline int32_t read32(Cursor* c) noexcept nogil:
+    if not has(c, 4):
+        return 0
+    c.p += 4
+    return <int32_t>load_be32(c.p - 4)
+
+cdef inline int64_t read64(Cursor* c) noexcept nogil:
+    if not has(c, 8):
+        return 0
+    c.p += 8
+    return <int64_t>load_be64(c.p - 8)
+
+cdef inline int64_t read_uvarint(Cursor* c) noexcept nogil:
+    cdef int64_t value = 0
+    cdef int shift = 0
+    while shift < 35:
+        if not has(c, 1):
+            return 0
+        value |= <int64_t>(c.p[0] & 0x7F) << shift
+        c.p += 1
+        if (c.p - 1)[0] < 0x80:
+            return value
+        shift += 7
+    c.bad = True
+    return 0
+
+cdef inline Text read_text(Cursor* c, bint flexible) noexcept nogil:
+    cdef Text text
+    text.size = <Py_ssize_t>read_uvarint(c) - 1 if flexible else read16(c)
+    text.p = c.p
+    if text.size > TEXT_MAX or text.size < -1:
+        c.bad = True
+    if text.size > 0 and has(c, text.size):
+        c.p += text.size
+    return text
+
+cdef inline int64_t read_count(Cursor* c, bint flexible) noexcept nogil:
+    return read_uvarint(c) - 1 if flexible else read32(c)
+
+cdef inline int no_tags(Cursor* c, bint flexible) noexcept nogil:
+    """Tagged fields are none of this path's business."""
+    if flexible and (not has(c, 1) or c.p[0]):
+        c.bad = True
+    elif flexible:
+        c.p += 1
+    return 0
+
+cdef inline str decode(Text text):
+    return PyUnicode_DecodeUTF8(<const char*>text.p, text.size, NULL)
+
+
+cdef class GroupRow:
+    """Where a group's commits go."""
+
+
+cdef class TopicRow:
+    """A topic of the image."""
+
+
+cdef class CommitPath:
+    """See the stub."""
+
+    def __init__(self, find, now, image, Py_ssize_t metadata_max):
+        self.find = find
+        self.now = now
+        self.metadata_max = metadata_max
+        self.moment_ms = -1
+        self.by_group = {}
+        self.image_changed(image)
+
+    def __dealloc__(self):
+        free(self.scratch)
+
+    def image_changed(self, image):
+        self.image = image
+        self.by_name = {}
+        self.by_id = {}
+
+    def groups_moved(self):
+        self.by_group = {}
+
+    def answer(self, bytes body not None, int version, int correlation, int64_t now_ms):
+        frame = self.commit(
+            <const uint8_t*>PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body), version, correlation, now_ms
+        )
+        return None if frame is None else (frame, self.taken)
+
+    cdef int reserve(self, Py_ssize_t n) except -1:
+        cdef uint8_t* grown
+        if n > self.scratch_bytes:
+            grown = <uint8_t*>realloc(self.scratch, n + 4096)
+            if grown == NULL:
+                raise MemoryError
+            self.scratch = grown
+            self.scratch_bytes = n + 4096
+        return 0
+
+    cdef bytes commit(self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms):
+        cdef Cursor c
+        cdef Text group, member, instance
+        cdef int32_t epoch
+        cdef bint flexible = version >= VERSION_FLEXIBLE
+        cdef GroupRow row
+        cdef list topics, texts
+        cdef str member_id
+        cdef object instance_id = None
+        c.p = p
+        c.end = p + n
+        c.bad = False
+        group = read_text(&c, flexible)
+        epoch = read32(&c)
+        member = read_text(&c, flexible)
+        if version >= VERSION_INSTANCE:
+            instance = read_text(&c, flexible)
+        else:
+            instance.size = -1
+        if version <= VERSION_RETENTION_MAX and read64(&c) != -1:
+            return None
+        if c.bad or group.size < 0 or member.size < 0 or not self.parse_topics(&c, version):
+            return None
+        row = self.find_group(group.p, group.size)
+        if row is None:
+            return None
+        topics = self.find_topics(version)
+        if topics is None:
+            return None
+        try:
+            texts = self.texts()
+            member_id = decode(member) if member.size else ""
+            if instance.size >= 0:
+                instance_id = decode(instance)
+        except UnicodeDecodeError:
+            return None
+        if not self.may_commit(row, topics, member_id, instance_id, epoch, version, now_ms):
+            return None
+        self.write(row, topics, texts, now_ms)
+        self.taken = row.pending
+        self.commits += 1
+        return self.reply(n + 64, version, correlation)
+
+    cdef int parse_topics(self, Cursor* c, int version) except -1:
+        """Read the topics and partitions into `spans` and `pieces`; 0 when that cannot be done here."""
+        cdef bint flexible = version >= VERSION_FLEXIBLE
+        cdef int64_t topics = read_count(c, flexible), partitions
+        cdef int64_t i, j
+        cdef Piece* piece
+        cdef Text* span
+        if topics < 1 or topics > TOPICS_MAX:
+            return 0
+        self.topics_count = <int>topics
+        self.pieces_count = 0
+        for i in range(topics):
+            span = &self.spans[i]
+            if version >= VERSION_TOPIC_ID:
+                span.p = c.p
+                span.size = ID_BYTES
+                if has(c, ID_BYTES):
+                    c.p += ID_BYTES
+            else:
+                span[0] = read_text(c, flexible)
+            partitions = read_count(c, flexible)
+            if c.bad or span.size < 0 or partitions < 1 or partitions > PIECES_MAX - self.pieces_count:
+                return 0
+            self.sizes[i] = <int>partitions
+            for j in range(partitions):
+                piece = &self.pieces[self.pieces_count]
+                self.pieces_count += 1
+                piece.topic = <int32_t>i
+                piece.partition = read32(c)
+                piece.offset = read64(c)
+                piece.leader_epoch = read32(c) if version >= VERSION_LEADER_EPOCH else -1
+                piece.metadata = read_text(c, flexible)
+                no_tags(c, flexible)
+                # As many bytes are as many UTF-16 units at most.
+                if c.bad or piece.metadata.size > self.metadata_max:
+                    return 0
+            no_tags(c, flexible)
+        no_tags(c, flexible)
+        return not c.bad
+
+    cdef GroupRow find_group(self, const uint8_t* p, Py_ssize_t size):
+        cdef bytes key = PyBytes_FromStringAndSize(<const char*>p, size)
+        cdef GroupRow row = self.by_group.get(key)
+        if row is not None and not row.pending.closed:
+            return row
+        try:
+            group_id = key.decode()
+        except UnicodeDecodeError:
+            return None
+        found = self.find(group_id)
+        if found is None:
+            return None
+        row = GroupRow.__new__(GroupRow)
+        row.group_id = group_id
+        row.shard, row.pending = found
+        row.groups = row.shard.groups
+        row.offsets = row.shard.offsets
+        if len(self.by_group) >= ROWS_MAX:
+            self.by_group = {}
+        self.by_group[key] = row
+        return row
+
+    cdef list find_topics(self, int version):
+        """The rows of the request's topics; None when one, or one of the partitions, is not there."""
+        cdef list found = []
+        cdef TopicRow row = None
+        cdef int i, j, at = 0
+        cdef bytes key
+        cdef dict known = self.by_id if version >= VERSION_TOPIC_ID else self.by_name
+        for i in range(self.topics_count):
+            key = PyBytes_FromStringAndSize(<const char*>self.spans[i].p, self.spans[i].size)
+            row = known.get(key)
+            if row is None:
+                if version >= VERSION_TOPIC_ID:
+                    image = self.image.topics_by_id.get(key)
+                else:
+                    image = self.image.topics.get(key.decode("utf-8", "replace"))
+                if image is None:
+                    return None
+                row = TopicRow.__new__(TopicRow)
+                row.name = image.name
+                row.encoded = row.name.encode()
+                row.topic_id = image.id
+                row.partitions = image.partitions
+                known[key] = row
+            for j in range(self.sizes[i]):
+                if self.pieces[at].partition not in row.partitions:
+                    return None
+                at += 1
+            found.append(row)
+        return found
+
+    cdef list texts(self):
+        """The partitions' metadata; None when all of it is empty, as it mostly is."""
+        cdef int i
+        for i in range(self.pieces_count):
+            if self.pieces[i].metadata.size > 0:
+                break
+        else:
+            return None
+        return [
+            decode(self.pieces[i].metadata) if self.pieces[i].metadata.size > 0 else ""
+            for i in range(self.pieces_count)
+        ]
+
+    cdef int may_commit(
+        self, GroupRow row, list topics, str member_id, object instance_id, int32_t epoch, int version, int64_t now_ms
+    ) except -1:
+        """Whether there is room, and the group lets the member commit; notes the sign of life then."""
+        cdef PendingBatch pending = row.pending
+        cdef Py_ssize_t i, size = 0
+        cdef TopicRow topic
+        group = row.groups.get(row.group_id)
+        if group is None:
+            return 0
+        pending.begin()
+        for i in range(self.pieces_count):
+            topic = <TopicRow>topics[self.pieces[i].topic]
+            size += bound(
+                KEY_BYTES + 3 * len(row.group_id) + PyBytes_GET_SIZE(topic.encoded),
+                VALUE_BYTES + max(self.pieces[i].metadata.size, 0),
+            )
+        if size > pending.bytes_max - pending.size_bytes:
+            return 0
+        if group.validate_offset_commit(
+            member_id, instance_id, epoch, transactional=False, api_version=version
+        ):
+            return 0
+        if group.kind != "classic":
+            for i in range(self.pieces_count):
+                topic = <TopicRow>topics[self.pieces[i].topic]
+                if group.validate_partition_commit(
+                    member_id, epoch, topic.topic_id, self.pieces[i].partition
+                ):
+                    return 0
+        if member_id:
+            if now_ms != self.moment_ms:
+                self.moment = self.now()
+                self.moment_ms = now_ms
+            group.committed(row.shard, member_id, self.moment)
+        return 1
+
+    cdef int write(self, GroupRow row, list topics, list texts, int64_t now_ms) except -1:
+        """Put the records into the batch, and the offsets into the store."""
+        cdef bytes group = row.group_id.encode()
+        cdef Py_ssize_t group_size = PyBytes_GET_SIZE(group), topic_size
+        cdef int i
+        cdef Piece* piece
+        cdef TopicRow topic
+        cdef uint8_t* key
+        cdef uint8_t* value
+        cdef uint8_t* p
+        for i in range(self.pieces_count):
+            piece = &self.pieces[i]
+            topic = <TopicRow>topics[piece.topic]
+            topic_size = PyBytes_GET_SIZE(topic.encoded)
+            self.reserve(KEY_BYTES + group_size + topic_size + VALUE_BYTES + max(piece.metadata.size, 0))
+            key = self.scratch
+            store_be16(key, TYPE_OFFSET)
+            store_be16(key + 2, <int>group_size)
+            memcpy(key + 4, PyBytes_AS_STRING(group), group_size)
+            p = key + 4 + group_size
+            store_be16(p, <int>topic_size)
+            memcpy(p + 2, PyBytes_AS_STRING(topic.encoded), topic_size)
+            p += 2 + topic_size
+            store_be32(p, piece.partition)
+            value = p + 4
+            store_be16(value, VALUE_VERSION)
+            store_be64(value + 2, <uint64_t>piece.offset)
+            store_be32(value + 10, piece.leader_epoch)
+            p = write_uvarint(value + 14, <uint64_t>max(piece.metadata.size, 0) + 1)
+            if piece.metadata.size > 0:
+                memcpy(p, piece.metadata.p, piece.metadata.size)
+                p += piece.metadata.size
+            store_be64(p, <uint64_t>now_ms)
+            p[8] = 1                # one tagged field, number 0: the topic's id
+            p[9] = 0
+            p[10] = ID_BYTES
+            memcpy(p + 11, PyBytes_AS_STRING(topic.topic_id), ID_BYTES)
+            p += 11 + ID_BYTES
+            row.pending.put(now_ms, key, <int32_t>(value - key), value, <int32_t>(p - value))
+            row.offsets.store(
+                row.group_id,
+                topic.name,
+                piece.partition,
+                new_committed(
+                    piece.offset,
+                    piece.leader_epoch,
+                    "" if texts is None else <str>texts[i],
+                    now_ms,
+                    -1,
+                    topic.topic_id,
+                ),
+            )
+        return 0
+
+    cdef bytes reply(self, Py_ssize_t room, int version, int32_t correlation):
+        """The frame that says that all went well. A partition takes less in it than in the request."""
+        cdef bint flexible = version >= VERSION_FLEXIBLE
+        cdef uint8_t* p
+        cdef int i, j, at = 0
+        self.reserve(room)
+        p = self.scratch + 4
+        store_be32(p, correlation)
+        p += 4
+        if flexible:
+            p[0] = 0
+            p += 1
+        if version >= VERSION_THROTTLE:
+            store_be32(p, 0)
+            p += 4
+        p = put_count(p, self.topics_count, flexible)
+        for i in range(self.topics_count):
+            if version < VERSION_TOPIC_ID:
+                if flexible:
+                    p = write_uvarint(p, <uint64_t>self.spans[i].size + 1)
+                else:
+                    store_be16(p, <int>self.spans[i].size)
+                    p += 2
+            memcpy(p, self.spans[i].p, self.spans[i].size)
+            p += self.spans[i].size
+            p = put_count(p, self.sizes[i], flexible)
+            for j in range(self.sizes[i]):
+                store_be32(p, self.pieces[at].partition)
+                store_be16(p + 4, 0)
+                p += 6
+                at += 1
+                if flexible:
+                    p[0] = 0
+                    p += 1
+            if flexible:
+                p[0] = 0
+                p += 1
+        if flexible:
+            p[0] = 0
+            p += 1
+        store_be32(self.scratch, <int32_t>(p - self.scratch - 4))
+        return PyBytes_FromStringAndSize(<const char*>self.scratch, p - self.scratch)
+
+
+cdef inline uint8_t* put_count(uint8_t* p, int count, bint flexible) noexcept nogil:
+    if flexible:
+        return write_uvarint(p, <uint64_t>count + 1)
+    store_be32(p, count)
+    return p + 4
+
+
+def refused(bytes frame not None, int version, int error):
+    """A made reply (its whole frame) again, with an error at every partition."""
+    from kafka_py.protocol.group_offsets import OffsetCommitResponse
+
+    header = 9 if version >= VERSION_FLEXIBLE else 8
+    response = OffsetCommitResponse.decode(frame[header:], version)
+    for topic in response.topics:
+        for partition in topic.partitions:
+            partition.error_code = error
+    body = response.encode(version)
+    return (header - 4 + len(body)).to_bytes(4, "big") + frame[4:header] + body
