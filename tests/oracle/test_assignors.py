@@ -14,6 +14,7 @@ import pytest
 
 from kafka_py.coordinator.consumer.assignor_order import grown_capacity, java_order, string_hash
 from kafka_py.coordinator.consumer.assignors import ASSIGNORS
+from kafka_py.coordinator.consumer.regex import InvalidPattern, compile_pattern
 from kafka_py.coordinator.consumer.specs import Assignment, AssignorError
 from kafka_py.protocol.types import uuid_from_text, uuid_to_text
 from tests.coordinator.consumer.groups_at_random import Case, cases
@@ -100,3 +101,99 @@ def check(case: Case, answer: dict[str, Any]) -> None:
 
 def as_sets(assignment: Assignment) -> dict[bytes, frozenset[int]]:
     return {topic_id: frozenset(parts) for topic_id, parts in assignment.items()}
+
+
+PATTERNS = [
+    "foo.*",
+    "(abc",
+    "abc)",
+    "[abc",
+    "a**",
+    "*abc",
+    "+",
+    "a{2,1}",
+    "a{1001}",
+    "a{1,1001}",
+    "[b-a]",
+    "\\",
+    "\\8",
+    "\\x",
+    "\\x{110000}",
+    "(?i",
+    "(?P<n>a)(?P<n>b)",
+    "(?P<n",
+    "(?P<>a)",
+    "(?P=n)",
+    "(?=a)",
+    "(?!a)",
+    "(?<=a)",
+    "(?<n>a)",
+    "(?<n",
+    "a\\Qb",
+    "[[:foo:]]",
+    "[[:alpha:]]+",
+    "\\pN",
+    "\\p{Foo}",
+    "\\p",
+    "\\p{Greek}",
+    "[a-\\d]",
+    "[\\d-a]",
+    "a{,2}",
+    "a{2",
+    "(?z)",
+    "(?i-)",
+    "",
+    "^foo$",
+    "\\C",
+    "\\1",
+    "[]a]",
+    "[]",
+    "[^]",
+    "x{2}{3}",
+    "a???",
+    "a??",
+    "a+*",
+    "a++",
+    "((((a",
+    "\\z",
+    "\\Z",
+    "\\b",
+    "\\e",
+    "\\_",
+    "(?U)a+",
+    "\\07",
+    "\\123",
+    "é+",
+    "(?i:Foo)",
+    "[[:word:]",
+    "\\R",
+    "(?P<n-m>a)",
+    "(?#c)",
+    "(?>a)",
+    "a{0}",
+    "a{99999999999}",
+    "\\p{^Lu}",
+    "\\pL+",
+    "[(?P<n>a)(?P<n>b)]",
+    "\\Q(?P<n>)(?P<n>)\\E",
+    "\\\\C",
+    "bar-[[:digit:]]{1,2}",
+    "(?i)BAR-1",
+    "a.b",
+    ".*",
+]
+NAMES = ["foo", "foobar", "bar-1", "bar-12", "Bar-1", "__consumer_offsets", "a.b", "a-b", "aa"]
+
+
+def test_patterns_are_judged_and_matched_as_java_does(oracle_classpath: str) -> None:
+    patterns = [*PATTERNS, "foo|bar-1", "a|*", "(a*)*b|aa"]
+    answers = ask(oracle_classpath, [{"regex": text, "texts": NAMES} for text in patterns])
+    assert sum("error" in answer for answer in answers) > 30
+    for text, answer in zip(patterns, answers, strict=True):
+        try:
+            pattern = compile_pattern(text)
+        except InvalidPattern as error:
+            made = {"error": str(error)}
+        else:
+            made = {"matched": list(filter(pattern.matches, NAMES))}
+        assert made == answer, text
