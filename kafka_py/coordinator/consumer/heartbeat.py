@@ -21,7 +21,7 @@ from kafka_py.coordinator.consumer.member import (
 )
 from kafka_py.coordinator.consumer.reconcile import Reported, next_step
 from kafka_py.coordinator.consumer.settings import group_setting
-from kafka_py.coordinator.consumer.targets import Epoch, Share, next_epoch, next_target
+from kafka_py.coordinator.consumer.targets import Share, next_epoch, next_target
 from kafka_py.coordinator.machine import (
     Caller,
     CoordinatorRecord,
@@ -330,7 +330,7 @@ def _stay(
         regex_change, is_new_regex = regexes.update(group, member, updated, written)
         changed = names_changed or regex_change is not regexes.Change.NONE
         bump = names_changed or regex_change is regexes.Change.RESOLVED
-    epoch = Epoch(group.epoch, None)
+    epoch = group.epoch
     if bump or now.ms >= group.refresh_at_ms or group.epoch < group.refresh_epoch:
         epoch = next_epoch(shard, group, member, updated, now, written, bump=bump)
     share = next_target(shard, group, epoch, member, updated, now, written)

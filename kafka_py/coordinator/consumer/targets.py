@@ -18,18 +18,10 @@ from kafka_py.protocol.errors import ApiError, ErrorCode
 if TYPE_CHECKING:
     from kafka_py.coordinator.shard import GroupShard
 
-__all__ = ["REFRESH_INTERVAL_MS", "Epoch", "Share", "default_assignor", "next_epoch", "next_target"]
+__all__ = ["REFRESH_INTERVAL_MS", "Share", "default_assignor", "next_epoch", "next_target"]
 
 #: How long a hash of the topics is good for; changes of topics make it stale before.
 REFRESH_INTERVAL_MS: Final = 2**31 - 1
-
-
-class Epoch(NamedTuple):
-    """The group's epoch, and whether all its members subscribe to the same topics; None: that of
-    the group as it is."""
-
-    epoch: int
-    homogeneous: bool | None
 
 
 class Share(NamedTuple):
@@ -53,17 +45,11 @@ def next_epoch(
     written: list[CoordinatorRecord],
     *,
     bump: bool,
-) -> Epoch:
-    """The epoch once ``old`` is ``new``; it grows with ``bump``, and when the topics differ from
-    what the group's hash was made of."""
+) -> int:
+    """The group's epoch once ``old`` is ``new``; it grows with ``bump``, and when the topics differ
+    from what the group's hash was made of."""
     names, by_regex = group.names_with(old, new)
     metadata_hash = shard.topics.hash_of({*names, *by_regex}, shard.image)
-    joins = new.member_id not in group.members and (
-        new.instance_id is None or new.instance_id not in group.static_members
-    )
-    homogeneous = is_homogeneous(
-        names, by_regex, group.regexes_with(old, new), len(group.members) + joins
-    )
     epoch = group.epoch
     if bump or metadata_hash != group.metadata_hash:
         epoch += 1
@@ -71,13 +57,13 @@ def next_epoch(
     group.refresh_at_ms, group.refresh_epoch = now.ms + REFRESH_INTERVAL_MS, epoch
     if group.has_partition_metadata:
         written.append(records.partition_metadata_tombstone(group.group_id))
-    return Epoch(epoch, homogeneous)
+    return epoch
 
 
 def next_target(
     shard: GroupShard,
     group: ConsumerGroup,
-    epoch: Epoch,
+    epoch: int,
     old: Member,
     new: Member,
     now: Moment,
@@ -88,22 +74,17 @@ def next_target(
     It is made anew when the group's epoch is ahead of it, at most once in an assignment interval
     (KIP-1263). Raises UNKNOWN_SERVER_ERROR when the assignor can not assign.
     """
-    if epoch.epoch <= group.target_epoch or not _is_due(shard, group, now):
+    if epoch <= group.target_epoch or not _is_due(shard, group, now):
         return Share(group.target_epoch, group.target_of(new))
     name = group.preferred_assignor(old, new) or default_assignor(shard)
     specs = _specs(shard, group, new)
-    topics = _topics(shard, specs)
-    homogeneous = epoch.homogeneous
-    if homogeneous is None:
-        homogeneous = is_homogeneous(
-            group.name_counts, group.regex_topic_counts, group.regex_counts, len(group.members)
-        )
+    topics = _topics(shard, specs)._replace(homogeneous=_is_homogeneous(group, old, new))
     try:
-        assigned = ASSIGNORS[name].assign(specs, topics._replace(homogeneous=homogeneous))
+        assigned = ASSIGNORS[name].assign(specs, topics)
     except AssignorError as error:
         raise ApiError(
             ErrorCode.UNKNOWN_SERVER_ERROR,
-            f"Failed to compute a new target assignment for epoch {epoch.epoch}: {error}",
+            f"Failed to compute a new target assignment for epoch {epoch}: {error}",
         ) from error
     mine: Target = NO_TOPICS
     for member_id in specs:
@@ -112,8 +93,21 @@ def next_target(
             written.append(records.target(group.group_id, member_id, target))
         if member_id == new.member_id:
             mine = target
-    written.append(records.target_epoch(group.group_id, epoch.epoch, now.wall_ms))
-    return Share(epoch.epoch, mine)
+    written.append(records.target_epoch(group.group_id, epoch, now.wall_ms))
+    return Share(epoch, mine)
+
+
+def _is_homogeneous(group: ConsumerGroup, old: Member, new: Member) -> bool:
+    """Whether all subscribe to the same topics once ``old`` is ``new``.
+
+    Apache asks this of the group as it was before when nothing but a postponed target is the
+    reason for a new one, and may so assign to a member that just joins what it does not want.
+    """
+    names, by_regex = group.names_with(old, new)
+    joins = new.member_id not in group.members and (
+        new.instance_id is None or new.instance_id not in group.static_members
+    )
+    return is_homogeneous(names, by_regex, group.regexes_with(old, new), len(group.members) + joins)
 
 
 def _topics(shard: GroupShard, specs: Mapping[str, MemberSpec]) -> TopicsSpec:

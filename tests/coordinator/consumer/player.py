@@ -276,7 +276,8 @@ class Player:
             for m in group.members.values()
         )
         self.out.append(
-            f"{group_id} is {group.state} epoch {group.epoch} target {group.target_epoch}: {members}"
+            f"{group_id} is {group.state} epoch {group.epoch} target {group.target_epoch}: "
+            f"{members}"
         )
 
 

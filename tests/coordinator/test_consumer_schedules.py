@@ -1,0 +1,13 @@
+"""Consumer groups under random schedules: `tests.coordinator.consumer.schedules` says what holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.coordinator.consumer.schedules import Schedule
+
+
+@pytest.mark.parametrize("block", range(30))
+def test_schedules_by_name(block: int) -> None:
+    for seed in range(block * 10, block * 10 + 10):
+        Schedule(seed, regexes=False).run(60)
