@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from kafka_py.coordinator.consumer import records
 from kafka_py.coordinator.consumer.group import ConsumerGroup, ResolvedRegex
 from kafka_py.coordinator.consumer.member import Member
+from kafka_py.coordinator.consumer.regex import InvalidPattern, Pattern, compile_pattern, resolve
 from kafka_py.coordinator.consumer.targets import REFRESH_INTERVAL_MS
 from kafka_py.coordinator.machine import CoordinatorRecord, Moment, Result, Then
 from kafka_py.protocol.errors import ApiError, ErrorCode
@@ -52,8 +53,6 @@ def update(
         return (Change.RESOLVED if before else Change.UPDATED), False
     if after in group.regex_counts:
         return (Change.RESOLVED if after in group.resolved else Change.UPDATED), False
-    from kafka_py.coordinator.consumer.regex import InvalidPattern, compile_pattern
-
     try:
         compile_pattern(after)
     except InvalidPattern as error:
@@ -100,20 +99,18 @@ def refresh(
 
 def _resolve(shard: GroupShard, group_id: str, expressions: list[str], now: Moment) -> Result:
     """Look up what the patterns match; the group's epoch grows when that changed."""
-    from kafka_py.coordinator.consumer.regex import compile_pattern, resolve
-
     group = shard.groups.get(group_id)
     if not isinstance(group, ConsumerGroup):
         return Result()
     version = shard.image.offset
-    patterns = {text: compile_pattern(text) for text in expressions if text in group.regex_counts}
-    found = resolve(patterns.values(), shard.image.topics)
+    patterns = {text: _compiled(text) for text in expressions if text in group.regex_counts}
+    found = resolve(filter(None, patterns.values()), shard.image.topics)
     written: list[CoordinatorRecord] = []
     names = set(group.name_counts)
     bump = False
     after = dict(group.resolved)
     for text, pattern in patterns.items():
-        topics = frozenset(found[pattern])
+        topics = frozenset(() if pattern is None else found[pattern])
         old = group.resolved.get(text)
         bump = bump or topics != (old.topics if old is not None else frozenset())
         after[text] = ResolvedRegex(topics, version, now.wall_ms)
@@ -125,3 +122,12 @@ def _resolve(shard: GroupShard, group_id: str, expressions: list[str], now: Mome
         written.append(records.epoch(group_id, epoch, metadata_hash))
         group.refresh_at_ms, group.refresh_epoch = now.ms + REFRESH_INTERVAL_MS, epoch
     return Result(records=written)
+
+
+def _compiled(text: str) -> Pattern | None:
+    """A pattern that a member brought; None, which matches nothing, for one that another
+    coordinator took and this one would not."""
+    try:
+        return compile_pattern(text)
+    except InvalidPattern:
+        return None
