@@ -2,9 +2,9 @@
 """OffsetCommit as it nearly always is, without a Python object for what the wire carries.
 
 Caveat first: this answers only what needs no thought, and must answer it exactly as `commits.commit` and the server's
-handler do (tests/server/test_commit_path.py holds the two against each other). Whatever is unusual (malformed bytes, an
-unknown group, topic or partition, a refused member, long metadata, an explicit retention, a full batch) is declined
-before anything happened, and the general path does it again from the start.
+handler do (test_commit_path.py holds the two against each other). Whatever is unusual (malformed bytes, an unknown
+group, topic or partition, a refused member, long metadata, an explicit retention, a full batch) is declined before
+anything happened, and the general path does it again from the start.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
