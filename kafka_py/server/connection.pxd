@@ -3,24 +3,9 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath
+from kafka_py.server.blocks cimport Block
 from kafka_py.server.fast_path cimport FastPath
 from kafka_py.server.output cimport Output
-
-cdef class Block:
-    cdef uint8_t* data
-    cdef Py_ssize_t capacity
-    cdef Py_ssize_t used                # bytes received; get_buffer exports what is behind them
-    cdef bint lent                      # a Body points into it: never written again by its connection
-    cdef int exports
-    cdef Py_ssize_t shape[1]
-
-
-cdef class Body:
-    cdef Block block
-    cdef const uint8_t* data
-    cdef Py_ssize_t size
-    cdef Py_ssize_t shape[1]
-
 
 cdef class Reply:
     cdef Connection connection

@@ -19,13 +19,12 @@ import os
 import time
 from collections import deque
 
-from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
-from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath
+from kafka_py.server.blocks cimport Block, Body
 from kafka_py.server.fast_path cimport ANSWERED, BROKEN, DECLINED, SILENT, WAITING, FastPath, skip_tags
 from kafka_py.server.output cimport Output
 from kcore.endian cimport load_be16, load_be32
@@ -48,32 +47,6 @@ cdef enum:
 
 cdef double monotonic() except? -1:
     return time.monotonic()
-
-
-cdef class Block:
-    """Received bytes; exports, writable, the part that is still free."""
-
-    def __cinit__(self, Py_ssize_t capacity):
-        self.data = <uint8_t*>malloc(capacity)
-        if self.data == NULL:
-            raise MemoryError
-        self.capacity = capacity
-
-    def __dealloc__(self):
-        free(self.data)
-
-    def __len__(self):
-        return self.capacity - self.used
-
-    def __getbuffer__(self, Py_buffer* view, int flags):
-        PyBuffer_FillInfo(view, self, self.data + self.used, self.capacity - self.used, 0, flags)
-
-
-cdef class Body:
-    """One request body inside a block, read-only; the block stays as it is while this lives."""
-
-    def __getbuffer__(self, Py_buffer* view, int flags):
-        PyBuffer_FillInfo(view, self, <void*>self.data, self.size, 1, flags)
 
 
 cdef class Reply:
