@@ -200,6 +200,11 @@ class GroupCoordinators:
         ask.on_answer = answered
         return future
 
+    def is_active(self, group_id: str) -> bool:
+        """Whether the group's coordinator is here and loaded."""
+        led = self._led.get(self.index_of(group_id))
+        return led is not None and led.runtime is not None and not self._stopping
+
     def _batch_of(self, group_id: str) -> tuple[GroupShard, PendingBatch] | None:
         """Where a group's commits go; None while it has no coordinator here."""
         if self._stopping or not self._partitions:

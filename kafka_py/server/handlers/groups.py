@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from kafka_py.coordinator.answers import invalid
-from kafka_py.protocol.errors import ErrorCode
+from kafka_py.coordinator.answers import invalid, refusal
+from kafka_py.coordinator.consumer.heartbeat import validate
+from kafka_py.protocol.errors import ApiError, ErrorCode
 from kafka_py.protocol.groups import (
     ConsumerGroupHeartbeatRequest,
     HeartbeatRequest,
@@ -111,4 +113,11 @@ def consumer_group_heartbeat(
     """Join, stay in or leave a group of the consumer protocol (KIP-848)."""
     if not consumer_protocol_enabled(node):
         return invalid(request, context.api_version, ErrorCode.UNSUPPORTED_VERSION)
+    if not node.groups.is_active(request.group_id):
+        # Kafka looks at the request itself first, and then for the coordinator.
+        try:
+            of_node: Any = SimpleNamespace(settings=node.config)
+            validate(of_node, request, context.api_version)
+        except ApiError as error:
+            return refusal(request, context.api_version, error.code, error.message)
     return node.groups.ask(request.group_id, request, caller_of(context))
