@@ -39,6 +39,8 @@ APPLIERS: dict[type, Any] = replay.APPLIERS
 DEADLINES: dict[str, Any] = {
     fencing.SESSION: fencing.session_expired,
     fencing.REBALANCE: fencing.rebalance_expired,
+    fencing.JOIN: fencing.session_expired,
+    fencing.SYNC: fencing.session_expired,
 }
 LOADED = fencing.loaded
 CHANGED = _changed

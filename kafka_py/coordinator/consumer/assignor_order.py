@@ -25,6 +25,7 @@ __all__ = [
     "sorted_names",
     "string_hash",
     "table_capacity",
+    "timeline_order",
     "topic_hash",
     "topic_order",
 ]
@@ -90,6 +91,25 @@ def int_order(numbers: Iterable[int], capacity: int) -> list[int]:
     """``numbers`` (non-negative) as a ``HashSet<Integer>`` gives them back."""
     mask = capacity - 1
     return sorted(numbers, key=lambda number: (number ^ number >> 16) & mask)
+
+
+def timeline_order(keys: Collection[str]) -> list[str]:
+    """``keys``, given in the order they were put, as Kafka's ``TimelineHashMap`` gives them back.
+
+    So it has the members of a consumer group. A table that was larger once is not known of.
+    """
+    capacity = 2
+    while len(keys) * 3 > capacity * 4:
+        capacity *= 2
+    shift = 65 - capacity.bit_length()
+
+    def slot(key: str) -> int:
+        # Fibonacci hashing of the signed hash; the slot is the upper bits.
+        value = string_hash(key)
+        signed = value - (1 << 32) if value >> 31 else value
+        return (signed * -7046029254386353131 & 0xFFFFFFFFFFFFFFFF) >> shift
+
+    return sorted(keys, key=slot)
 
 
 def topic_order(topic_ids: Iterable[bytes], capacity: int) -> list[bytes]:

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from kafka_py.coordinator.shard import GroupShard
 
 __all__ = [
+    "JOIN",
     "REBALANCE",
     "SESSION",
+    "SYNC",
+    "arm_classic",
+    "arm_join_if_absent",
     "arm_rebalance",
     "arm_session",
     "cancel_timers",
@@ -25,11 +29,15 @@ __all__ = [
     "loaded",
     "rebalance_expired",
     "session_expired",
+    "synced",
 ]
 
 #: The kinds of deadlines; a key is (kind, group id, member id).
 SESSION: Final = "consumer-session"
 REBALANCE: Final = "consumer-rebalance"
+#: Those of classic members: to rejoin when they were told to, and to sync once they joined.
+JOIN: Final = "consumer-join"
+SYNC: Final = "consumer-sync"
 
 
 def arm_session(
@@ -52,10 +60,39 @@ def arm_rebalance(shard: GroupShard, group: ConsumerGroup, member: Member, now: 
         shard.deadlines.cancel(key)
 
 
+def arm_join_if_absent(shard: GroupShard, group_id: str, member: Member, now: Moment) -> None:
+    """A classic member was told to rejoin: it has its rebalance time-out from the first time on."""
+    key = (JOIN, group_id, member.member_id)
+    if key not in shard.deadlines:
+        shard.deadlines.set(key, now.ms + member.rebalance_timeout_ms)
+
+
+def arm_classic(
+    shard: GroupShard,
+    group_id: str,
+    member_id: str,
+    now: Moment,
+    session_timeout_ms: int,
+    rebalance_timeout_ms: int,
+) -> None:
+    """A classic member joined: its session lasts from now, and it has to sync in time."""
+    shard.deadlines.cancel((JOIN, group_id, member_id))
+    arm_session(shard, group_id, member_id, now, session_timeout_ms)
+    shard.deadlines.set((SYNC, group_id, member_id), now.ms + rebalance_timeout_ms)
+
+
+def synced(
+    shard: GroupShard, group_id: str, member_id: str, now: Moment, session_timeout_ms: int
+) -> None:
+    """A classic member asked for what it may own: its session lasts from now."""
+    shard.deadlines.cancel((SYNC, group_id, member_id))
+    arm_session(shard, group_id, member_id, now, session_timeout_ms)
+
+
 def cancel_timers(shard: GroupShard, group_id: str, member_id: str) -> None:
     """Forget the member's deadlines."""
-    shard.deadlines.cancel((SESSION, group_id, member_id))
-    shard.deadlines.cancel((REBALANCE, group_id, member_id))
+    for kind in (SESSION, REBALANCE, JOIN, SYNC):
+        shard.deadlines.cancel((kind, group_id, member_id))
 
 
 def drop_regexes(
@@ -108,7 +145,8 @@ def _member(shard: GroupShard, key: Any) -> tuple[ConsumerGroup, Member] | None:
 
 
 def session_expired(shard: GroupShard, key: Any, now: Moment) -> Result:
-    """Nothing was heard of the member for its session time-out."""
+    """Nothing was heard of the member for its session time-out, or of a classic one its JoinGroup
+    or SyncGroup for its rebalance time-out."""
     found = _member(shard, key)
     if found is None:
         return Result()

@@ -6,7 +6,7 @@ Everything here changes by the appliers alone, except what is named soft below.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kafka_py.coordinator.consumer import records
 from kafka_py.coordinator.consumer.assignor_order import (
@@ -23,7 +23,7 @@ from kafka_py.coordinator.consumer.member import (
     Target,
     new_member,
 )
-from kafka_py.coordinator.machine import CoordinatorRecord, Moment
+from kafka_py.coordinator.machine import Caller, CoordinatorRecord, Moment, Reply, Result
 from kafka_py.coordinator.shard import Group
 from kafka_py.protocol.errors import ApiError, ErrorCode
 
@@ -183,6 +183,15 @@ class ConsumerGroup(Group):
     def offsets_expire_from_ms(self, committed_ms: int) -> int | None:
         """Retention counts from the commit."""
         return committed_ms
+
+    def serve_classic(
+        self, shard: GroupShard, request: Any, caller: Caller, now: Moment, reply: Reply
+    ) -> Result | None:
+        """A classic member's request; a group without members has none to serve."""
+        # Here, since that module builds on this one.
+        from kafka_py.coordinator.consumer.classic_members import serve
+
+        return serve(shard, self, request, caller, now, reply) if self.members else None
 
     def tombstones(self) -> list[CoordinatorRecord]:
         """What deletes the group, members included."""

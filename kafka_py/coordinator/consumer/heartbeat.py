@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from kafka_py.coordinator.shard import GroupShard
 
 __all__ = [
+    "check_size",
     "find_or_create_group",
     "group_of",
     "handle",
@@ -181,7 +182,8 @@ def new_member_id(shard: GroupShard) -> str:
             return text
 
 
-def _check_size(shard: GroupShard, group: ConsumerGroup, member_id: str) -> None:
+def check_size(shard: GroupShard, group: ConsumerGroup, member_id: str) -> None:
+    """Raise GROUP_MAX_SIZE_REACHED when a member would be one too many."""
     most = shard.settings["group.consumer.max.size"]
     if len(group.members) >= most and member_id not in group.members:
         raise ApiError(
@@ -319,7 +321,7 @@ def _stay(
     written: list[CoordinatorRecord] = []
     joins = request.member_epoch == 0
     group = find_or_create_group(shard, request.group_id, written, joins=joins)
-    _check_size(shard, group, request.member_id)
+    check_size(shard, group, request.member_id)
     member_id = request.member_id or new_member_id(shard)
     member = _find_member(group, request, member_id, written)
     updated = _updated(member, request, caller)
@@ -349,7 +351,8 @@ def _stay(
     if joins or _is_full(request) or final.assigned != member.assigned:
         response.assignment = _assignment(final.assigned)
     then = regexes.refresh(shard, group, member, updated, now, is_new=is_new_regex)
-    return Result(records=written, replies=[Delivery(reply, response)], then=then)
+    replies = [*migration.released(shard, group, now), Delivery(reply, response)]
+    return Result(records=written, replies=replies, then=then)
 
 
 def reconcile(
