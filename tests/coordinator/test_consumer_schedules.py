@@ -1,4 +1,4 @@
-"""Consumer groups under random schedules: `tests.coordinator.consumer.schedules` says what holds."""
+"""Consumer groups under random schedules; `schedules` in consumer/ says what holds."""
 
 from __future__ import annotations
 

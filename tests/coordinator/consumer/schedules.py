@@ -1,4 +1,4 @@
-"""Consumers that come, go, die, lose answers and outlive coordinators, in an order that a seed gives.
+"""Consumers that come, go, die, lose answers and outlive coordinators, in the order of a seed.
 
 `Schedule` drives one group over one shard. After every step `check` says what must hold at all
 times; `converge` lets whoever is alive heartbeat until nothing moves, and says what must hold then.
