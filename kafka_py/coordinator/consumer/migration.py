@@ -22,7 +22,12 @@ from kafka_py.coordinator.classic.rebalance import prepare, refused_join
 from kafka_py.coordinator.classic.states import State
 from kafka_py.coordinator.classic.turn import Turn
 from kafka_py.coordinator.consumer import fencing, records
-from kafka_py.coordinator.consumer.assignor_order import timeline_order
+from kafka_py.coordinator.consumer.assignor_order import (
+    grown_capacity,
+    java_order,
+    string_hash,
+    timeline_order,
+)
 from kafka_py.coordinator.consumer.embedded import (
     assigned_to,
     assignment_bytes,
@@ -89,7 +94,8 @@ def upgrade(shard: GroupShard, group: Group, written: list[CoordinatorRecord]) -
     _check_upgrade(shard, group)
     upgraded = ConsumerGroup(group.group_id)
     upgraded.epoch = upgraded.target_epoch = group.generation
-    for member_id in timeline_order(group.members):
+    in_table = java_order(group.members, string_hash, grown_capacity(len(group.members)))
+    for member_id in timeline_order(in_table):
         _take_over(shard, group, group.members[member_id], upgraded)
     names = upgraded.subscribed_names()
     upgraded.metadata_hash = shard.topics.hash_of(names, shard.image)
