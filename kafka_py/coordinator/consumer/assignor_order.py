@@ -96,7 +96,8 @@ def int_order(numbers: Iterable[int], capacity: int) -> list[int]:
 def timeline_order(keys: Collection[str]) -> list[str]:
     """``keys``, given in the order they were put, as Kafka's ``TimelineHashMap`` gives them back.
 
-    So it has the members of a consumer group. A table that was larger once is not known of.
+    So it has the members of a consumer group: slot by slot, and of a slot the last one put first.
+    A table that was larger once is not known of.
     """
     capacity = 2
     while len(keys) * 3 > capacity * 4:
@@ -109,7 +110,7 @@ def timeline_order(keys: Collection[str]) -> list[str]:
         signed = value - (1 << 32) if value >> 31 else value
         return (signed * -7046029254386353131 & 0xFFFFFFFFFFFFFFFF) >> shift
 
-    return sorted(keys, key=slot)
+    return sorted(reversed(list(keys)), key=slot)
 
 
 def topic_order(topic_ids: Iterable[bytes], capacity: int) -> list[bytes]:
