@@ -127,13 +127,16 @@ class _Joining:
             regex_change, _ = regexes.update(group, member, updated, self.written)
             changed = updated.names != member.names or regex_change is not regexes.Change.NONE
         epoch = group.epoch
-        if changed or self.now.ms >= group.refresh_at_ms or group.epoch < group.refresh_epoch:
+        looks = changed or self.now.ms >= group.refresh_at_ms or group.epoch < group.refresh_epoch
+        if looks:
             epoch = next_epoch(shard, group, member, updated, self.now, self.written, bump=changed)
         owned = _reported(subscription, shard.image)
         if downgrades:
             assert replaced is not None
             return self._downgrade(reply, replaced, updated, epoch, owned, changed)
-        share = next_target(shard, group, epoch, member, updated, self.now, self.written)
+        share = next_target(
+            shard, group, epoch, member, updated, self.now, self.written, changed=looks
+        )
         final = self._reconciled(updated, share, owned, changed)
         fencing.arm_classic(
             shard,

@@ -9,11 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kafka_py.coordinator.consumer import records
-from kafka_py.coordinator.consumer.assignor_order import (
-    DEFAULT_CAPACITY,
-    java_order,
-    string_hash,
-)
+from kafka_py.coordinator.consumer.assignor_order import timeline_order
 from kafka_py.coordinator.consumer.member import (
     LEAVE_EPOCH,
     NO_PARTITIONS,
@@ -195,7 +191,7 @@ class ConsumerGroup(Group):
 
     def tombstones(self) -> list[CoordinatorRecord]:
         """What deletes the group, members included."""
-        return records.group_tombstones(self.group_id, self.members, self.resolved)
+        return records.group_tombstones(self.group_id, timeline_order(self.members), self.resolved)
 
     # -- members -------------------------------------------------------------------------------
 
@@ -372,13 +368,19 @@ class ConsumerGroup(Group):
     def preferred_assignor(
         self, old: Member | None = None, new: Member | None = None
     ) -> str | None:
-        """The assignor that most members prefer, were the member changed so; None: nobody does."""
-        counts = dict(self.assignor_counts)
-        self._count(counts, _one(old and old.assignor), _one(new and new.assignor))
-        if not counts:
-            return None
-        # Of equals Kafka takes the first in the order of its hash table.
-        return max(java_order(counts, string_hash, DEFAULT_CAPACITY), key=counts.__getitem__)
+        """The assignor that most members prefer, were the member changed so; None: nobody does.
+
+        Of equals Kafka takes the first in the order of its hash tables. There a name stands in
+        front once it is put into the copy that it counts in, be it new or just taken away.
+        """
+        counts = {name: self.assignor_counts[name] for name in timeline_order(self.assignor_counts)}
+        self._count(counts, _one(old and old.assignor), ())
+        name = new.assignor if new is not None else None
+        if name is not None:
+            counts = (
+                {name: 1, **counts} if name not in counts else counts | {name: counts[name] + 1}
+            )
+        return max(counts, key=counts.__getitem__, default=None)
 
 
 def _one(value: str | None) -> tuple[str, ...]:

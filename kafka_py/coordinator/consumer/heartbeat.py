@@ -333,9 +333,10 @@ def _stay(
         changed = names_changed or regex_change is not regexes.Change.NONE
         bump = names_changed or regex_change is regexes.Change.RESOLVED
     epoch = group.epoch
-    if bump or now.ms >= group.refresh_at_ms or group.epoch < group.refresh_epoch:
+    looks = bump or now.ms >= group.refresh_at_ms or group.epoch < group.refresh_epoch
+    if looks:
         epoch = next_epoch(shard, group, member, updated, now, written, bump=bump)
-    share = next_target(shard, group, epoch, member, updated, now, written)
+    share = next_target(shard, group, epoch, member, updated, now, written, changed=looks)
     reported = request.topic_partitions
     final = reconcile(
         shard, group, updated, share, reported, now, written, subscription_changed=changed

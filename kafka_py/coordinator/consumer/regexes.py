@@ -11,6 +11,12 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from kafka_py.coordinator.consumer import records
+from kafka_py.coordinator.consumer.assignor_order import (
+    grown_capacity,
+    java_order,
+    string_hash,
+    table_capacity,
+)
 from kafka_py.coordinator.consumer.group import ConsumerGroup, ResolvedRegex
 from kafka_py.coordinator.consumer.member import Member
 from kafka_py.coordinator.consumer.regex import InvalidPattern, Pattern, compile_pattern, resolve
@@ -109,7 +115,10 @@ def _resolve(shard: GroupShard, group_id: str, expressions: list[str], now: Mome
     names = set(group.name_counts)
     bump = False
     after = dict(group.resolved)
-    for text, pattern in patterns.items():
+    # The order of Kafka's hash table.
+    capacity = grown_capacity(len(patterns), table_capacity(len(patterns)))
+    for text in java_order(patterns, string_hash, capacity):
+        pattern = patterns[text]
         topics = frozenset(() if pattern is None else found[pattern])
         old = group.resolved.get(text)
         bump = bump or topics != (old.topics if old is not None else frozenset())

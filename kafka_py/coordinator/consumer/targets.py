@@ -6,6 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kafka_py.coordinator.consumer import records
+from kafka_py.coordinator.consumer.assignor_order import (
+    grown_capacity,
+    java_order,
+    string_hash,
+    timeline_order,
+)
 from kafka_py.coordinator.consumer.assignors import ASSIGNORS
 from kafka_py.coordinator.consumer.group import ConsumerGroup, is_homogeneous
 from kafka_py.coordinator.consumer.member import NO_TOPICS, Member, Target, same_target, target_from
@@ -68,8 +74,10 @@ def next_target(
     new: Member,
     now: Moment,
     written: list[CoordinatorRecord],
+    *,
+    changed: bool,
 ) -> Share:
-    """The target for ``epoch``, and ``new``'s share of it.
+    """The target for ``epoch``, and ``new``'s share of it. ``changed``: `next_epoch` gave it.
 
     It is made anew when the group's epoch is ahead of it, at most once in an assignment interval
     (KIP-1263). Raises UNKNOWN_SERVER_ERROR when the assignor can not assign.
@@ -78,7 +86,9 @@ def next_target(
         return Share(group.target_epoch, group.target_of(new))
     name = group.preferred_assignor(old, new) or default_assignor(shard)
     specs = _specs(shard, group, new)
-    topics = _topics(shard, specs)._replace(homogeneous=_is_homogeneous(group, old, new))
+    topics = _topics(shard, specs)._replace(
+        homogeneous=_is_homogeneous(group, old, new, changed=changed)
+    )
     try:
         assigned = ASSIGNORS[name].assign(specs, topics)
     except AssignorError as error:
@@ -87,7 +97,7 @@ def next_target(
             f"Failed to compute a new target assignment for epoch {epoch}: {error}",
         ) from error
     mine: Target = NO_TOPICS
-    for member_id in specs:
+    for member_id in _record_order(group, specs):
         target = target_from(assigned.get(member_id, NO_TOPICS))
         if not same_target(group.targets.get(member_id), target):
             written.append(records.target(group.group_id, member_id, target))
@@ -97,12 +107,26 @@ def next_target(
     return Share(epoch, mine)
 
 
-def _is_homogeneous(group: ConsumerGroup, old: Member, new: Member) -> bool:
-    """Whether all subscribe to the same topics once ``old`` is ``new``.
+def _record_order(group: ConsumerGroup, specs: Mapping[str, MemberSpec]) -> list[str]:
+    """The members in the order in which Kafka's hash tables give them back."""
+    put = timeline_order(group.members)
+    put += [member_id for member_id in specs if member_id not in group.members]
+    capacity = grown_capacity(len(put))
+    return [i for i in java_order(put, string_hash, capacity) if i in specs]
 
-    Apache asks this of the group as it was before when nothing but a postponed target is the
-    reason for a new one, and may so assign to a member that just joins what it does not want.
+
+def _is_homogeneous(group: ConsumerGroup, old: Member, new: Member, *, changed: bool) -> bool:
+    """Whether all subscribe to the same topics: with ``changed`` once ``old`` is ``new``, else as
+    the group is now.
+
+    So Apache has it: a member that joins with a pattern not resolved yet may so be assigned what
+    it does not want, until it is resolved. One that joins without any subscription would keep that
+    from the others for good, so it counts here.
     """
+    if not changed and (new.names or new.regex):
+        return is_homogeneous(
+            group.name_counts, group.regex_topic_counts, group.regex_counts, len(group.members)
+        )
     names, by_regex = group.names_with(old, new)
     joins = new.member_id not in group.members and (
         new.instance_id is None or new.instance_id not in group.static_members
@@ -139,8 +163,8 @@ def _specs(shard: GroupShard, group: ConsumerGroup, new: Member) -> dict[str, Me
 
     targets = group.targets
     specs = {
-        member_id: spec(member, targets.get(member_id, NO_TOPICS))
-        for member_id, member in group.members.items()
+        member_id: spec(group.members[member_id], targets.get(member_id, NO_TOPICS))
+        for member_id in timeline_order(group.members)
     }
     before = new.member_id
     if new.instance_id is not None:
