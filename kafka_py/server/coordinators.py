@@ -51,7 +51,7 @@ OFFSETS_TOPIC: Final = "__consumer_offsets"
 #: The partitions of longer names are not remembered.
 CACHED_KEY_MAX: Final = 128
 #: Seconds after which a coordinator that could not be loaded is tried again.
-RETRY_S: Final = 1.0
+RETRY_S: Final = 5.0
 
 
 class Committed:
@@ -138,14 +138,19 @@ class PartitionWriter:
 
 
 class Led:
-    """A partition of __consumer_offsets that this node leads; no runtime while it loads."""
+    """A partition of __consumer_offsets that this node leads; no runtime while it loads.
 
-    __slots__ = ("partition", "runtime", "shard")
+    `changed` holds the topics that changed meanwhile; `failed` is set when it could not be loaded.
+    """
+
+    __slots__ = ("changed", "failed", "partition", "runtime", "shard")
 
     def __init__(self, partition: Partition, shard: GroupShard) -> None:
         self.partition = partition
         self.shard = shard
         self.runtime: Runtime | None = None
+        self.failed = False
+        self.changed: dict[str, None] = {}
 
 
 class GroupCoordinators:
@@ -186,7 +191,9 @@ class GroupCoordinators:
     def _ask(self, led: Led, request: Any, caller: Caller) -> Any:
         runtime = led.runtime
         if runtime is None:
-            return self._refuse(request, caller, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+            loading = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+            error = ErrorCode.NOT_COORDINATOR if led.failed else loading
+            return self._refuse(request, caller, error)
         ask = Ask(request, caller)
         runtime.submit(ask)
         if ask.done:
@@ -237,6 +244,8 @@ class GroupCoordinators:
         names = self._changed_names(image, changed)
         for led in list(self._led.values()):
             runtime, shard = led.runtime, led.shard
+            if runtime is None:
+                led.changed.update(dict.fromkeys(names))
             if runtime is None or not names:
                 shard.image = image
                 continue
@@ -290,6 +299,8 @@ class GroupCoordinators:
         self._led[index] = led = Led(partition, shard)
         opened = partition.log
         if opened is None:
+            # Its directory is gone; the controller will say so, or it is opened by the next start.
+            led.failed = True
             return
         end_offset = opened.log_end_offset
         if opened.log_start_offset == end_offset:
@@ -302,10 +313,12 @@ class GroupCoordinators:
         try:
             count = await self._node.in_worker(replay, opened, led.shard, end_offset)
         except Exception:
-            log.exception("%s-%d cannot be loaded", OFFSETS_TOPIC, led.partition.index)
-            await asyncio.sleep(RETRY_S)
             if self._current(led):
-                self._reload(led)
+                log.exception("%s-%d cannot be loaded", OFFSETS_TOPIC, led.partition.index)
+                led.failed = True
+                await asyncio.sleep(RETRY_S)
+                if self._current(led):
+                    self._reload(led)
             return
         if self._current(led):
             log.debug("%s-%d: %d records", OFFSETS_TOPIC, led.partition.index, count)
@@ -321,11 +334,22 @@ class GroupCoordinators:
             PartitionWriter(self._node, led.partition),
             end_offset=end_offset,
             now=self.now,
-            soon=self._loop.call_soon,
+            soon=self._soon,
             wake_at=self._timer.at,
             failed=lambda: self._reload(led),
         )
         runtime.start()
+        names, led.changed = list(led.changed), {}
+        if names:
+            runtime.take_all(lambda now: led.shard.metadata_changed(led.shard.image, names, now))
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        """At the end of the loop's iteration, or after group.coordinator.append.linger.ms."""
+        linger_ms = self._node.config["group.coordinator.append.linger.ms"]
+        if linger_ms > 0:
+            self._loop.call_later(linger_ms / 1000, call)
+        else:
+            self._loop.call_soon(call)
 
     def _reload(self, led: Led) -> None:
         index = led.partition.index

@@ -280,6 +280,24 @@ def test_offsets_are_deleted(wire: Wire) -> None:
     assert fetched(wire, "d", None) == {"t": {0: 4}}
 
 
+def test_what_a_connection_sends_takes_effect_in_its_order(wire: Wire) -> None:
+    wire.send(commit("order", {"t": {0: 1, 1: 2}}), 9)
+    wire.send(delete_offsets("order", {"t": [0]}), 0)
+    fetch = OffsetFetchRequest(groups=[fetch_group("order", None)])
+    wire.send(fetch, 9)
+    wire.send(DeleteGroupsRequest(groups_names=["order"]), 2)
+    wire.send(fetch, 9)
+    wire.send(ListGroupsRequest(), 4)
+    wire.send(commit("order", {"t": {0: 7}}), 9)
+    assert errors(wire.receive()) == {"t": {0: 0, 1: 0}}
+    assert wire.receive().error_code == 0
+    assert offsets_of(wire.receive().groups[0]) == {"t": {1: 2}}
+    assert wire.receive().results[0].error_code == 0
+    assert offsets_of(wire.receive().groups[0]) == {}
+    assert "order" not in {one.group_id for one in wire.receive().groups}
+    assert errors(wire.receive()) == {"t": {0: 0}}
+
+
 def test_a_commit_that_is_too_large(wire: Wire) -> None:
     make_topic(wire, "wide", 600)
     request = commit("large", {"wide": dict.fromkeys(range(600), 1)})
@@ -387,6 +405,21 @@ def test_a_group_is_told_when_the_broker_stops() -> None:
         assert wire.receive().error_code == ErrorCode.NOT_COORDINATOR
 
 
+def test_records_linger_where_that_is_asked_for() -> None:
+    settings = {**SETTINGS, "group.coordinator.append.linger.ms": "200"}
+    with Broker(settings) as running, Wire(running.bootstrap_servers) as wire:
+        await_coordinator(wire)
+        make_topic(wire, "t")
+        began = time.monotonic()
+        for _ in range(2):
+            wire.send(commit("g", {"t": {0: 1}}), 9)
+        assert [errors(wire.receive()) for _ in range(2)] == [{"t": {0: 0}}] * 2
+        assert 0.2 <= time.monotonic() - began < 0.4
+        partition = running.node.replicas.partition(GROUPS_TOPIC, partition_of("g", 5))
+        assert partition is not None
+        assert partition.log_end_offset == 2
+
+
 def test_leadership_that_goes(broker: Broker, wire: Wire) -> None:
     index = partition_of("lead", 5)
     wire.call(commit("lead", {"t": {0: 5}}), 9)
@@ -419,7 +452,8 @@ def test_leadership_that_goes(broker: Broker, wire: Wire) -> None:
 
 
 def test_while_it_loads(broker: Broker, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    wire.call(commit("load", {"t": {0: 5}}), 9)
+    make_topic(wire, "meanwhile")
+    wire.call(commit("load", {"t": {0: 5}, "meanwhile": {0: 6}}), 9)
     go = threading.Event()
     real = __import__("kafka_py.server.coordinators", fromlist=["replay"]).replay
 
@@ -438,6 +472,8 @@ def test_while_it_loads(broker: Broker, wire: Wire, monkeypatch: pytest.MonkeyPa
     assert wire.call(ListGroupsRequest(), 5).error_code == loading
     request = OffsetFetchRequest(groups=[fetch_group("load", None)])
     assert wire.call(request, 9).groups[0].error_code == loading
+    reply = wire.call(DeleteTopicsRequest(topic_names=["meanwhile"], timeout_ms=5000), 5)
+    assert reply.responses[0].error_code == 0
     go.set()
     deadline = time.monotonic() + 5
     while wire.call(ListGroupsRequest(), 5).error_code == loading:
@@ -454,18 +490,20 @@ def test_a_log_that_cannot_be_read_is_tried_again(
         raise ValueError("not a log")
 
     monkeypatch.setattr("kafka_py.server.coordinators.replay", broken)
-    monkeypatch.setattr("kafka_py.server.coordinators.RETRY_S", 0.05)
+    monkeypatch.setattr("kafka_py.server.coordinators.RETRY_S", 0.5)
     groups = broker.node.groups
     on_loop(broker, lambda: load_anew(groups, "damaged"))
     deadline = time.monotonic() + 5
     while "cannot be loaded" not in caplog.text:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    refused = wire.call(commit("damaged", {"t": {0: 6}}), 9)
+    assert errors(refused) == {"t": {0: ErrorCode.NOT_COORDINATOR}}
     monkeypatch.undo()
-    while wire.call(ListGroupsRequest(), 5).error_code:
+    while errors(wire.call(commit("damaged", {"t": {1: 6}}), 9)) != {"t": {1: 0}}:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert fetched(wire, "damaged", None) == {"t": {0: 5}}
+    assert fetched(wire, "damaged", None) == {"t": {0: 5, 1: 6}}
 
 
 def test_an_append_that_fails_is_loaded_anew(

@@ -2,12 +2,13 @@
 ConsumerGroupDescribe (69, 0-1): groups as administrators see them.
 
 Behaviour: as Apache Kafka 4.3.1. A request that names several groups is split over their
-coordinators; each group has its own answer, in the order of the request.
+coordinators; each group has its own answer, in the order of the request. Coordinators are asked
+before the handlers return, so what a connection sends takes effect in its order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,16 +35,17 @@ if TYPE_CHECKING:
 GROUP_OPERATIONS: Final = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11
 
 
-async def split(
+def split(
     node: Node,
     context: RequestContext,
     group_ids: Iterable[str],
     ask_for: Callable[[list[str]], Any],
     rows_of: Callable[[Any], list[Any]],
-) -> list[Any]:
-    """Ask every coordinator that is concerned once; the groups' rows in the order of the request.
+) -> Awaitable[list[Any]]:
+    """Ask every coordinator that is concerned, once and before this returns.
 
-    `ask_for` makes the request for some of the groups, `rows_of` takes the rows from a response.
+    The result is awaited: the groups' rows in the order of the request. `ask_for` makes the request
+    for some of the groups, `rows_of` takes the rows from a response.
     """
     wanted = list(group_ids)
     by_partition: dict[int, list[int]] = {}
@@ -57,90 +59,103 @@ async def split(
         )
         for places in by_partition.values()
     ]
-    rows: list[Any] = [None] * len(wanted)
-    for places, answer in answers:
-        response = await answer if isawaitable(answer) else answer
-        for place, row in zip(places, rows_of(response), strict=True):
-            rows[place] = row
-    return rows
+
+    async def gathered() -> list[Any]:
+        rows: list[Any] = [None] * len(wanted)
+        for places, answer in answers:
+            response = await answer if isawaitable(answer) else answer
+            for place, row in zip(places, rows_of(response), strict=True):
+                rows[place] = row
+        return rows
+
+    return gathered()
 
 
 @handles(ApiKey.LIST_GROUPS)
-async def list_groups(
-    node: Node, context: RequestContext, request: ListGroupsRequest
-) -> ListGroupsResponse:
+def list_groups(node: Node, context: RequestContext, request: ListGroupsRequest) -> Any:
     """The groups of all coordinators here; one that is still loading fails the whole."""
-    response = ListGroupsResponse()
-    failed = 0
-    for answer in node.groups.ask_all(request, caller_of(context)):
-        part: ListGroupsResponse = await answer if isawaitable(answer) else answer
-        if part.error_code == ErrorCode.NOT_COORDINATOR:
-            continue
-        failed = failed or part.error_code
-        response.groups += part.groups
-    return ListGroupsResponse(error_code=failed) if failed else response
+    answers = node.groups.ask_all(request, caller_of(context))
+
+    async def merged() -> ListGroupsResponse:
+        response = ListGroupsResponse()
+        failed = 0
+        for answer in answers:
+            part: ListGroupsResponse = await answer if isawaitable(answer) else answer
+            if part.error_code == ErrorCode.NOT_COORDINATOR:
+                continue
+            failed = failed or part.error_code
+            response.groups += part.groups
+        return ListGroupsResponse(error_code=failed) if failed else response
+
+    return merged()
 
 
 @handles(ApiKey.DESCRIBE_GROUPS)
-async def describe_groups(
-    node: Node, context: RequestContext, request: DescribeGroupsRequest
-) -> DescribeGroupsResponse:
+def describe_groups(node: Node, context: RequestContext, request: DescribeGroupsRequest) -> Any:
     """Classic groups, with their members."""
-    rows: list[DescribeGroupsResponse.DescribedGroup] = await split(
+    asked = split(
         node,
         context,
         request.groups,
         lambda some: DescribeGroupsRequest(groups=some),
         lambda response: list(response.groups),
     )
-    if request.include_authorized_operations:
-        add_operations(rows)
-    return DescribeGroupsResponse(groups=rows)
+
+    async def merged() -> DescribeGroupsResponse:
+        rows: list[DescribeGroupsResponse.DescribedGroup] = await asked
+        if request.include_authorized_operations:
+            add_operations(rows)
+        return DescribeGroupsResponse(groups=rows)
+
+    return merged()
 
 
 @handles(ApiKey.DELETE_GROUPS, versions=(0, 2))
-async def delete_groups(
-    node: Node, context: RequestContext, request: DeleteGroupsRequest
-) -> DeleteGroupsResponse:
+def delete_groups(node: Node, context: RequestContext, request: DeleteGroupsRequest) -> Any:
     """Empty groups with everything that they committed."""
-    rows: list[DeleteGroupsResponse.DeletableGroupResult] = await split(
+    asked = split(
         node,
         context,
         dict.fromkeys(request.groups_names),
         lambda some: DeleteGroupsRequest(groups_names=some),
         lambda response: list(response.results),
     )
-    return DeleteGroupsResponse(results=rows)
+
+    async def merged() -> DeleteGroupsResponse:
+        return DeleteGroupsResponse(results=await asked)
+
+    return merged()
 
 
 @handles(ApiKey.CONSUMER_GROUP_DESCRIBE)
-async def consumer_group_describe(
+def consumer_group_describe(
     node: Node, context: RequestContext, request: ConsumerGroupDescribeRequest
-) -> ConsumerGroupDescribeResponse:
+) -> Any:
     """Groups of the consumer protocol, with their members and assignments (KIP-848)."""
     if not consumer_protocol_enabled(node):
-        refused: ConsumerGroupDescribeResponse = invalid(
-            request, context.api_version, ErrorCode.UNSUPPORTED_VERSION
-        )
-        return refused
-    named = [group_id for group_id in request.group_ids if group_id]
-    rows: list[ConsumerGroupDescribeResponse.DescribedGroup] = await split(
+        return invalid(request, context.api_version, ErrorCode.UNSUPPORTED_VERSION)
+    asked = split(
         node,
         context,
-        named,
+        [group_id for group_id in request.group_ids if group_id],
         lambda some: ConsumerGroupDescribeRequest(group_ids=some),
         lambda response: list(response.groups),
     )
-    if request.include_authorized_operations:
-        add_operations(rows)
-    unnamed = [
-        ConsumerGroupDescribeResponse.DescribedGroup(
-            group_id=group_id, error_code=int(ErrorCode.INVALID_GROUP_ID)
-        )
-        for group_id in request.group_ids
-        if not group_id
-    ]
-    return ConsumerGroupDescribeResponse(groups=unnamed + rows)
+
+    async def merged() -> ConsumerGroupDescribeResponse:
+        rows: list[ConsumerGroupDescribeResponse.DescribedGroup] = await asked
+        if request.include_authorized_operations:
+            add_operations(rows)
+        unnamed = [
+            ConsumerGroupDescribeResponse.DescribedGroup(
+                group_id=group_id, error_code=int(ErrorCode.INVALID_GROUP_ID)
+            )
+            for group_id in request.group_ids
+            if not group_id
+        ]
+        return ConsumerGroupDescribeResponse(groups=unnamed + rows)
+
+    return merged()
 
 
 def add_operations(rows: list[Any]) -> None:

@@ -152,22 +152,19 @@ def offset_fetch(node: Node, context: RequestContext, request: OffsetFetchReques
             stable=request.require_stable,
             finish=lambda group: OffsetFetchResponse(groups=[group]),
         )
-    return fetch_groups(node, context, request)
-
-
-async def fetch_groups(
-    node: Node, context: RequestContext, request: OffsetFetchRequest
-) -> OffsetFetchResponse:
-    """Several groups, each from its coordinator."""
     answers = [
         fetch_group(
             node, context, group, stable=request.require_stable, finish=lambda fetched: fetched
         )
         for group in request.groups
     ]
-    return OffsetFetchResponse(
-        groups=[await answer if isawaitable(answer) else answer for answer in answers]
-    )
+
+    async def gathered() -> OffsetFetchResponse:
+        return OffsetFetchResponse(
+            groups=[await answer if isawaitable(answer) else answer for answer in answers]
+        )
+
+    return gathered()
 
 
 def fetch_group(
@@ -244,15 +241,10 @@ def identified(image: MetadataImage, topics: list[FetchedTopic]) -> list[Fetched
 
 
 @handles(ApiKey.OFFSET_DELETE)
-async def offset_delete(
-    node: Node, context: RequestContext, request: OffsetDeleteRequest
-) -> OffsetDeleteResponse:
+def offset_delete(node: Node, context: RequestContext, request: OffsetDeleteRequest) -> Any:
     """Delete offsets of topics that the group does not consume at the moment."""
     if not request.group_id:
-        refused: OffsetDeleteResponse = invalid(
-            request, context.api_version, ErrorCode.INVALID_GROUP_ID
-        )
-        return refused
+        return invalid(request, context.api_version, ErrorCode.INVALID_GROUP_ID)
     missing: list[DeletedTopic] = []
     kept = []
     for topic in request.topics:
@@ -274,13 +266,17 @@ async def offset_delete(
             kept.append(topic)
     request.topics = kept
     answer = node.groups.ask(request.group_id, request, caller_of(context))
-    response: OffsetDeleteResponse = await answer if isawaitable(answer) else answer
-    if response.error_code == ErrorCode.NONE:
-        by_name = {topic.name: topic for topic in missing}
-        for done in response.topics:
-            if done.name in by_name:
-                by_name[done.name].partitions += done.partitions
-            else:
-                missing.append(done)
-        response.topics = missing
-    return response
+
+    async def merged() -> OffsetDeleteResponse:
+        response: OffsetDeleteResponse = await answer if isawaitable(answer) else answer
+        if response.error_code == ErrorCode.NONE:
+            by_name = {topic.name: topic for topic in missing}
+            for done in response.topics:
+                if done.name in by_name:
+                    by_name[done.name].partitions += done.partitions
+                else:
+                    missing.append(done)
+            response.topics = missing
+        return response
+
+    return merged()
