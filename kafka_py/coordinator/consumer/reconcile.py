@@ -117,7 +117,7 @@ class _Step:
         pending = dict(member.pending)
         for topic_id, partitions in dropped.items():
             pending[topic_id] = {**pending.get(topic_id, {}), **partitions}
-        if self.still_owns(pending):
+        if pending and self.still_owns(pending):
             return member.at_epoch(member.epoch, state=_UNREVOKED, assigned=kept, pending=pending)
         return member.at_epoch(member.epoch, assigned=kept)
 
