@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,8 @@ __all__ = [
     "session_expired",
     "synced",
 ]
+
+log = logging.getLogger("kafka_py.coordinator")
 
 #: The kinds of deadlines; a key is (kind, group id, member id).
 SESSION: Final = "consumer-session"
@@ -151,6 +154,12 @@ def session_expired(shard: GroupShard, key: Any, now: Moment) -> Result:
     if found is None:
         return Result()
     group, member = found
+    log.info(
+        "group %s: member %s was not heard of in time (%s) and is fenced",
+        group.group_id,
+        member.member_id,
+        key[0],
+    )
     return fence(shard, group, [member], [], now)
 
 
@@ -162,6 +171,13 @@ def rebalance_expired(shard: GroupShard, key: Any, now: Moment) -> Result:
     group, member = found
     if group.revoking.pop(member.member_id, None) != member.epoch:
         return Result()
+    log.info(
+        "group %s: member %s did not leave epoch %d within %d ms and is fenced",
+        group.group_id,
+        member.member_id,
+        member.epoch,
+        member.rebalance_timeout_ms,
+    )
     return fence(shard, group, [member], [], now)
 
 
