@@ -38,7 +38,8 @@ cdef class PendingBatch:
     cdef int begin(self) except -1:
         if self.builder is None:
             self.begun()
-            self.builder = BatchBuilder(compression=self.compression)
+            # Kafka's coordinators number their batches so, though there is no producer.
+            self.builder = BatchBuilder(compression=self.compression, base_sequence=0)
         return 0
 
     cdef int put(

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from kafka_py.coordinator.machine import NOTHING, CoordinatorRecord, Delivery, Moment, Reply, Result
-from kafka_py.coordinator.runtime import Runtime, split
+from kafka_py.coordinator.runtime import Runtime, batch_bytes, split
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.groups import HeartbeatResponse
+from kafka_py.protocol.records import encode_key, encode_value
 from kcore.record_batch import RecordBatch
 from tests.coordinator.made_up import Counter, World, doing, put, reading, setting
 
@@ -130,7 +131,8 @@ def test_tombstones_and_times(world: World) -> None:
     assert (first[1].offset, second[1]) == (1, None)
     batch = RecordBatch(world.log.batches[0])
     assert [one.timestamp for one in batch] == [1_000_005] * 2, "when it was decided"
-    assert (batch.producer_id, batch.producer_epoch) == (-1, -1)
+    # As Kafka's coordinators write them: no producer, and a sequence nevertheless.
+    assert (batch.producer_id, batch.producer_epoch, batch.base_sequence) == (-1, -1, 0)
 
 
 def test_a_compressed_topic(world: World) -> None:
@@ -249,6 +251,29 @@ def test_what_does_not_fit_fails_alone(world: World) -> None:
     world.log.commit(1)
     assert before.done
     assert world.failures == 0
+
+
+@pytest.mark.parametrize("count", [1, 70, 200])
+def test_what_just_fits(world: World, count: int) -> None:
+    records = [put(f"g{number}", 1) for number in range(count)]
+    encoded = [(encode_key(key), encode_value(value, 3)) for key, value, _ in records if value]
+    size = batch_bytes(encoded, 0)
+    world.log.limit = size + 60
+    refused = world.ask(doing(lambda machine, reply: Result(records, [Delivery(reply, 1)])))
+    assert refused.done
+    # Kafka counts the batch's own bytes twice.
+    world.log.limit = size + 61
+    fits = world.ask(doing(lambda machine, reply: Result(records, [Delivery(reply, 1)])))
+    assert not fits.done
+    world.turn()
+    assert [len(batch) for batch in world.log.batches] == [size]
+
+
+def test_sizes_with_compression_are_guesses() -> None:
+    records = [(b"k" * 100, b"v" * 900), (b"k", None)]
+    assert batch_bytes(records, 1) == 1024
+    assert batch_bytes(records * 10, 1) == (batch_bytes(records * 10, 0)) // 2
+    assert batch_bytes(records * 1000, 1) == 1 << 16
 
 
 def test_what_need_not_be_together_is_spread(world: World) -> None:
