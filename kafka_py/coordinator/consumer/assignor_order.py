@@ -110,7 +110,8 @@ def timeline_order(keys: Collection[str]) -> list[str]:
         signed = value - (1 << 32) if value >> 31 else value
         return (signed * -7046029254386353131 & 0xFFFFFFFFFFFFFFFF) >> shift
 
-    return sorted(reversed(list(keys)), key=slot)
+    last_put_first = list(keys)[::-1]
+    return sorted(last_put_first, key=slot)
 
 
 def topic_order(topic_ids: Iterable[bytes], capacity: int) -> list[bytes]:
