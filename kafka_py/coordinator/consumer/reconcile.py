@@ -35,12 +35,12 @@ def subscribed_topic_ids(
     group: ConsumerGroup, member: Member, image: MetadataImage
 ) -> frozenset[bytes]:
     """The existing topics that a member wants, by name and by its pattern as far as resolved."""
-    names: Set[str] = member.names
-    if member.regex:
-        resolved = group.resolved.get(member.regex)
-        if resolved is not None:
-            names = names | resolved.topics if names else resolved.topics
-    return topic_ids(names, image)
+    return topic_ids(_subscribed_names(group, member), image)
+
+
+def _subscribed_names(group: ConsumerGroup, member: Member) -> Set[str]:
+    resolved = group.resolved.get(member.regex) if member.regex else None
+    return member.names if resolved is None else member.names | resolved.topics
 
 
 def next_step(
@@ -111,7 +111,8 @@ class _Step:
         """Take topics from it that it unsubscribed from, without waiting for a new target."""
         member = self.member
         dropped = {t: p for t, p in member.assigned.items() if t not in self.subscribed}
-        if not dropped and (self.subscribed or member.pending):
+        wants_nothing = not _subscribed_names(self.group, member)
+        if not dropped and (member.pending or not wants_nothing):
             return member
         kept = {t: p for t, p in member.assigned.items() if t in self.subscribed}
         pending = dict(member.pending)
