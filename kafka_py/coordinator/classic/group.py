@@ -119,6 +119,7 @@ class ClassicGroup(Group):
         pending_joins: member ids given out, whose JoinGroup has not come yet.
         pending_syncs: members of this generation that have not asked for their assignment.
         waiting: how many members' JoinGroups are parked.
+        storing: the leader's assignment for this generation is being written.
         previous_state: where the group was before ``state``.
         state_changed_ms: since when it is in ``state`` (wall clock); -1: an old record that did not
             say.
@@ -153,6 +154,7 @@ class ClassicGroup(Group):
         self.pending_joins: set[str] = set()
         self.pending_syncs: set[str] = set()
         self.waiting = 0
+        self.storing = False
         self.subscribed_topics: frozenset[str] | None = None
         self.joined_meanwhile = False
         self.initial_wait_ms: tuple[int, int] | None = None
@@ -199,6 +201,7 @@ class ClassicGroup(Group):
             self.enter(State.EMPTY, now)
         self.subscribed_topics = self.subscriptions()
         self.pending_syncs.clear()
+        self.storing = False
 
     # --- members ------------------------------------------------------------------------------
 
@@ -430,6 +433,18 @@ class ClassicGroup(Group):
             shard.deadlines.set(
                 ("classic-session", self.group_id, member_id), now.ms + member.session_timeout_ms
             )
+
+    def quick_heartbeat(
+        self, shard: GroupShard, member_id: str, generation: int, now: Moment
+    ) -> bool:
+        """A member of the current generation of a stable group is alive."""
+        member = self.members.get(member_id)
+        if member is None or generation != self.generation or self.current is not State.STABLE:
+            return False
+        shard.deadlines.set(
+            ("classic-session", self.group_id, member_id), now.ms + member.session_timeout_ms
+        )
+        return True
 
     def offsets_expire_from_ms(self, committed_ms: int) -> int | None:
         """See `Group`. A stable group of consumers loses what none of them reads any more."""

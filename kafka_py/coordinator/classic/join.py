@@ -320,7 +320,10 @@ def _replaced(turn: _Joining, old: Member, member: Member, old_leader: str | Non
 
     def then(error: ErrorCode, now: Moment) -> Result:
         ended = Turn(shard, now)
-        if group.members.get(member.member_id) is not member:
+        if (
+            shard.groups.get(group.group_id) is not group
+            or group.members.get(member.member_id) is not member
+        ):
             return ended.result()
         if error:
             reply = group.take_join(member)
@@ -333,6 +336,8 @@ def _replaced(turn: _Joining, old: Member, member: Member, old_leader: str | Non
             # Otherwise a rebalance began meanwhile, and the member has joined it.
             reply = group.take_join(member)
             if reply is not None:
+                # A session that ended while it was being written was excused.
+                arm_session(shard, group, member, now)
                 ended.answer(reply, _unmoved(group, member.member_id, caller, old_leader))
         return ended.result()
 

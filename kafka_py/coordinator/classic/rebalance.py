@@ -288,8 +288,12 @@ def stored(group: ClassicGroup, shard: GroupShard, assignments: dict[str, bytes]
 
     def then(error: ErrorCode, now: Moment) -> Result:
         turn = Turn(shard, now)
+        if shard.groups.get(group.group_id) is not group:
+            # It was deleted, or has changed to the other protocol.
+            return turn.result()
         if group.current is not State.COMPLETING or group.generation != generation:
             return turn.result()
+        group.storing = False
         if error:
             answer = response_error(error)
             propagate(turn, group, {}, answer)

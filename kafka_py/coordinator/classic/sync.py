@@ -77,8 +77,12 @@ def _park(turn: Turn, group: ClassicGroup, request: SyncGroupRequest, reply: Rep
     """Let the member wait for its assignment, and write the assignments when they are here."""
     group.members[request.member_id].parked_sync = reply
     _has_synced(turn, group, request.member_id)
-    if request.member_id != group.leader_id:
+    if request.member_id != group.leader_id or group.storing:
+        # A leader that lost its answer may have assigned anew. What counts is what is being
+        # written: a second record would be what the next coordinator believes, while the members
+        # have been told the first.
         return
+    group.storing = True
     given = {one.member_id: bytes(one.assignment) for one in request.assignments}
     assignments = {member_id: given.get(member_id, b"") for member_id in group.members}
     idle = [member_id for member_id in group.members if member_id not in given]

@@ -40,6 +40,8 @@ class Ask:
         self.request = request
         self.caller = caller
         self.response: Any = None
+        #: How far the log went when the machine made the answer.
+        self.log_end = 0
 
     def give(self, response: Any) -> None:
         """Answer, once, with what the wire can carry."""
@@ -54,7 +56,8 @@ class ShardDriver:
     Attributes:
         log: the committed and appended records, as bytes.
         holding: what is appended is not committed until `commit`.
-        on_record, on_answer: told of every record appended, every answer given.
+        on_record, on_answer, on_failure: told of every record appended, every answer given, every
+            reply that gets the append's error instead.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -65,7 +68,8 @@ class ShardDriver:
         self.failing: ErrorCode | None = None
         self.on_record: Callable[[Any, Any, int], None] = lambda key, value, version: None
         self.on_answer: Callable[[Ask], None] = lambda ask: None
-        self._held: deque[Result] = deque()
+        self.on_failure: Callable[[Any, ErrorCode], None] = lambda reply, error: None
+        self._held: deque[tuple[Result, int]] = deque()
         self._ids = 0
         self.shard = self._shard()
 
@@ -87,6 +91,8 @@ class ShardDriver:
         """Do what the runtime does with a result."""
         if result.records and self.failing is not None:
             error, self.failing = self.failing, None
+            for reply, _ in result.replies:
+                self.on_failure(reply, error)
             if result.then is not None:
                 self.take(result.then(error, self.now))
             return
@@ -96,19 +102,26 @@ class ShardDriver:
             self.on_record(key, value, version)
             if result.replay:
                 APPLIERS[type(key)](self.shard, key, value)
-        self._held.append(result)
+        self._held.append((result, len(self.log)))
         if not self.holding:
             self.commit()
 
     def commit(self) -> None:
         """Everything appended is committed."""
         while self._held:
-            result = self._held.popleft()
-            for reply, response in result.replies:
-                reply.give(response)
-                self.on_answer(reply)
-            if result.then is not None:
-                self.take(result.then(ErrorCode.NONE, self.now))
+            result, log_end = self._held.popleft()
+            self._answer(result, log_end)
+            while result.then is not None:
+                result = result.then(ErrorCode.NONE, self.now)
+                assert not result.records
+                self._answer(result, log_end)
+
+    def _answer(self, result: Result, log_end: int) -> None:
+        for reply, response in result.replies:
+            assert isinstance(reply, Ask)
+            reply.log_end = log_end
+            reply.give(response)
+            self.on_answer(reply)
 
     def advance(self, duration_ms: int) -> None:
         """Let time pass, with everything that comes due on the way."""

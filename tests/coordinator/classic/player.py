@@ -63,9 +63,11 @@ class Player:
         self.clients: dict[str, Client] = {}
         self.lines: list[str] = []
         self.shown = ""
+        self.has_failed = False
         self.driver = ShardDriver()
         self.driver.on_record = self.record
         self.driver.on_answer = self.answered
+        self.driver.on_failure = self.failed
 
     def play(self, command: str) -> str:
         """What comes of one command."""
@@ -239,12 +241,13 @@ class Player:
     def do_judge(self) -> None:
         group = self.group
         since = group.offsets_expire_from_ms(5)
+        expire = since if since in (None, 5) else self.at(since)
         self.lines += [
             f"delete: {group.validate_delete().name}",
             f"delete offsets: {group.validate_offset_delete().name}",
             f"fetch offsets: {group.validate_offset_fetch(None, -1).name}",
             f"subscribed to t: {group.is_subscribed('t')}, to u: {group.is_subscribed('u')}",
-            f"offsets committed at 5 expire from: {since if since in (None, 5) else self.at(since)}",
+            f"offsets committed at 5 expire from: {expire}",
             f"simple: {group.is_simple}, empty: {group.is_empty}",
         ]
 
@@ -258,11 +261,16 @@ class Player:
         return group
 
     def ask(self, name: str, request: Any, version: int) -> None:
-        before = len(self.lines)
+        before, self.has_failed = len(self.lines), False
         ask = self.driver.ask(request, name, version)
-        if ask.response is None:
+        if ask.response is None and not self.has_failed:
             api = type(request).__name__.removesuffix("Request")
             self.lines.insert(before, f"{name}: {api} waits")
+
+    def failed(self, ask: Ask, error: ErrorCode) -> None:
+        self.has_failed = True
+        api = type(ask.request).__name__.removesuffix("Request")
+        self.lines.append(f"{ask.caller.client_id}: {api} fails, {error.name}")
 
     @staticmethod
     def at(wall_ms: int) -> str:
@@ -322,8 +330,11 @@ class Player:
         )
 
     def state(self) -> str:
-        """The group in one line: a member that waits for the generation is followed by a j, one
-        that waits for its assignment by an s, one that still has to ask for it by a question mark."""
+        """The group in one line.
+
+        Who waits for the generation is followed by a j, for the assignment by an s; who still has
+        to ask for it by a question mark.
+        """
         group = self.driver.shard.groups.get("g")
         if group is None:
             return "g is not there"
