@@ -50,6 +50,8 @@ log = logging.getLogger("kafka_py.server")
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 #: The partitions of longer names are not remembered.
 CACHED_KEY_MAX: Final = 128
+#: How long deadlines are worked off before the loop's other work has its turn.
+EXPIRY_NS: Final = 5_000_000
 #: Seconds after which a coordinator that could not be loaded is tried again.
 RETRY_S: Final = 5.0
 
@@ -375,11 +377,18 @@ class GroupCoordinators:
                 yield led.runtime
 
     def _due(self) -> int | None:
-        now_ms = self._node.clock.monotonic_ms()
-        for runtime in self._runtimes():
-            deadline_ms = runtime.next_deadline_ms()
-            if deadline_ms is not None and deadline_ms <= now_ms:
-                runtime.expire()
+        """Work off what is due, the latest last; what takes long lets others have the loop."""
+        clock = self._node.clock
+        now_ms, until_ns = clock.monotonic_ms(), clock.monotonic_ns() + EXPIRY_NS
+        due = [
+            (deadline_ms, at, runtime)
+            for at, runtime in enumerate(self._runtimes())
+            if (deadline_ms := runtime.next_deadline_ms()) is not None and deadline_ms <= now_ms
+        ]
+        for _, _, runtime in sorted(due):
+            runtime.expire()
+            if clock.monotonic_ns() >= until_ns:
+                break
         deadlines = [runtime.next_deadline_ms() for runtime in self._runtimes()]
         return min((one for one in deadlines if one is not None), default=None)
 

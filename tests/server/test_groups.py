@@ -140,6 +140,29 @@ def test_a_member_that_is_gone_is_missed(broker: Broker, wire: Wire) -> None:
     assert wire.call(ListGroupsRequest(), 5).error_code == 0
 
 
+def test_many_deadlines_at_once(
+    broker: Broker, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kafka_py.server.coordinators.EXPIRY_NS", 0)
+    groups = [f"due{number}" for number in range(12)]
+    for group in groups:
+        stable_member(wire, group)
+
+    def make_due() -> None:
+        for led in broker.node.groups._led.values():
+            for key in [key for key in led.shard.deadlines._at_ms if set(key) & set(groups)]:
+                led.shard.deadlines.set(key, 0)
+        broker.node.groups._timer.at(0)
+
+    on_loop(broker, make_due)
+    deadline = time.monotonic() + 5
+    while True:
+        rows = wire.call(DescribeGroupsRequest(groups=groups), 5).groups
+        if all(row.group_state == "Empty" for row in rows):
+            break
+        assert time.monotonic() < deadline, rows
+
+
 def test_requests_that_reach_no_coordinator(wire: Wire) -> None:
     for version in (0, 4, 9):
         refused = wire.call(join("", "m"), version)
@@ -403,6 +426,19 @@ def test_a_group_is_told_when_the_broker_stops() -> None:
     assert time.monotonic() - began < 1.5
     with wire:
         assert wire.receive().error_code == ErrorCode.NOT_COORDINATOR
+
+
+def test_a_broker_without_the_consumer_protocol() -> None:
+    settings = {**SETTINGS, "group.coordinator.rebalance.protocols": "classic"}
+    with Broker(settings) as running, Wire(running.bootstrap_servers) as wire:
+        unsupported = ErrorCode.UNSUPPORTED_VERSION
+        beat = ConsumerGroupHeartbeatRequest(group_id="g", member_id="m")
+        assert wire.call(beat, 1).error_code == unsupported
+        rows = wire.call(ConsumerGroupDescribeRequest(group_ids=["g", "h"]), 0).groups
+        assert [(row.group_id, row.error_code) for row in rows] == [
+            ("g", unsupported),
+            ("h", unsupported),
+        ]
 
 
 def test_records_linger_where_that_is_asked_for() -> None:
