@@ -17,11 +17,22 @@ from tests.oracle.node import Node
 from tests.oracle.under_test import require
 
 
+#: Sessions of the consumer protocol are the broker's to set; these let a test wait for one to end.
+SHORT_SESSIONS = {
+    "group.consumer.min.session.timeout.ms": "5000",
+    "group.consumer.session.timeout.ms": "6000",
+    "group.consumer.min.heartbeat.interval.ms": "500",
+    "group.consumer.heartbeat.interval.ms": "500",
+}
+
+
 @pytest.fixture(scope="session")
 def node() -> Iterator[Node]:
     """The node under test, three partitions by default, as a user would start it."""
     with apache.temporary_directory("interop") as directory:
-        with apache.node_under_test(directory, {"num.partitions": "3"}) as started:
+        with apache.node_under_test(
+            directory, {"num.partitions": "3", **SHORT_SESSIONS}
+        ) as started:
             yield started
         apache.tools.close()
 

@@ -1,4 +1,5 @@
 // Command interop is franz-go behind lines of JSON: {"op": NAME, ...} in, {"ok": VALUE} or {"error": TEXT} out.
+// "interop member JSON" is one member of a group instead, "interop groups BOOTSTRAP" kadm's group calls.
 package main
 
 import (
@@ -217,6 +218,14 @@ func (d driver) answer(q request) (any, error) {
 }
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == "member" {
+		runMember(os.Args[2])
+		return
+	}
+	if len(os.Args) == 3 && os.Args[1] == "groups" {
+		runGroupAdmin(os.Args[2])
+		return
+	}
 	d := driver{os.Args[1]}
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 64<<20)

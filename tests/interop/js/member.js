@@ -1,0 +1,99 @@
+// One member of a group with KafkaJS, told by a JSON argument what to be and by lines of stdin what to do.
+// Its events are lines of JSON on stdout; see tests/interop/groups/events.py.
+'use strict'
+
+const readline = require('node:readline')
+const { Kafka, PartitionAssigners, logLevel } = require('kafkajs')
+
+const spec = JSON.parse(process.argv[2])
+const say = (event, fields = {}) =>
+  process.stdout.write(
+    `${JSON.stringify({ t: (performance.timeOrigin + performance.now()) / 1000, event, ...fields })}\n`,
+  )
+
+const kafka = new Kafka({ brokers: [spec.bootstrap], clientId: spec.client, logLevel: logLevel.NOTHING })
+const consumer = kafka.consumer({
+  groupId: spec.group,
+  partitionAssigners: [PartitionAssigners.roundRobin],
+  sessionTimeout: spec.session_ms,
+  heartbeatInterval: spec.heartbeat_ms,
+  rebalanceTimeout: spec.max_poll_ms,
+  maxWaitTimeInMs: 100,
+  metadataMaxAge: 5000,
+})
+
+let owned = []
+let napMs = 0
+let closing = false
+
+const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
+
+// KafkaJS has no listener: it tells of a rebalance before it joins again, and of each assignment.
+const revoke = event => {
+  if (owned.length > 0) say(event, { partitions: owned })
+  owned = []
+}
+consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+  revoke('lost') // joined again without having been told of a rebalance: the group had forgotten it
+  owned = Object.entries(payload.memberAssignment).flatMap(([topic, partitions]) =>
+    partitions.map(partition => [topic, partition]),
+  )
+  say('assigned', { partitions: owned })
+})
+consumer.on(consumer.events.REBALANCING, () => revoke('revoked'))
+consumer.on(consumer.events.CRASH, ({ payload }) => {
+  say(payload.restart ? 'crash' : 'error', { error: String(payload.error) })
+  if (payload.restart) revoke('lost')
+})
+
+const eachBatch = async ({ batch, resolveOffset, heartbeat, isStale, isRunning }) => {
+  if (batch.isEmpty() || isStale() || !isRunning()) return
+  if (napMs > 0) {
+    const ms = napMs
+    napMs = 0
+    say('sleeping')
+    await sleep(ms)
+    say('woke')
+    await heartbeat() // throws if the group has gone on without this member: nothing is processed
+  }
+  const { topic, partition, messages } = batch
+  const first = Number(messages[0].offset)
+  const last = Number(messages[messages.length - 1].offset)
+  if (!owned.some(([t, p]) => t === topic && p === partition)) return
+  say('records', { topic, partition, first, last, count: messages.length })
+  try {
+    await consumer.commitOffsets([{ topic, partition, offset: String(last + 1) }])
+  } catch (error) {
+    say('commit_failed', { error: String(error) })
+    throw error
+  }
+  say('committed', { offsets: [[topic, partition, last + 1]] })
+  resolveOffset(String(last))
+  await heartbeat()
+}
+
+const close = async () => {
+  if (closing) return
+  closing = true
+  await consumer.disconnect()
+  revoke('revoked')
+  say('closed')
+  process.exit(0)
+}
+
+const main = async () => {
+  await consumer.connect()
+  await consumer.subscribe({ topics: spec.topics, fromBeginning: true })
+  say('started')
+  await consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch })
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    if (line === 'close') await close()
+    if (line.startsWith('sleep ')) napMs = Number(line.slice(6)) * 1000
+  }
+  await close()
+}
+
+main().catch(error => {
+  say('error', { error: String(error) })
+  process.exit(1)
+})
