@@ -51,9 +51,14 @@ class RangeAssignor:
         self, members: Mapping[str, MemberSpec], topics: TopicsSpec
     ) -> Mapping[str, Assignment]:
         """Member id -> its new target. Raises AssignorError for a topic that does not exist."""
+        ordered = _ordered(members)
+        wanted_by = {member_id: members[member_id].subscribed_topic_ids for member_id in ordered}
+        if topics.homogeneous and ordered:
+            # Java asks the first member only.
+            wanted_by = dict.fromkeys(ordered, wanted_by[ordered[0]])
         subscribers: dict[bytes, int] = {}
-        for member in members.values():
-            for topic_id in member.subscribed_topic_ids:
+        for wanted in wanted_by.values():
+            for topic_id in wanted:
                 subscribers[topic_id] = subscribers.get(topic_id, 0) + 1
         ranges = {}
         for topic_id, count in subscribers.items():
@@ -63,8 +68,7 @@ class RangeAssignor:
             ranges[topic_id] = iter(_cut(partitions, count))
         orders: dict[frozenset[bytes], list[bytes]] = {}
         assignment: dict[str, Assignment] = {}
-        for member_id in _ordered(members):
-            wanted = members[member_id].subscribed_topic_ids
+        for member_id, wanted in wanted_by.items():
             order = orders.get(wanted)
             if order is None:
                 # Java makes the table for all topics that the member wants.

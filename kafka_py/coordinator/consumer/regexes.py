@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from kafka_py.coordinator.consumer import records
 from kafka_py.coordinator.consumer.assignor_order import (
+    DEFAULT_CAPACITY,
     grown_capacity,
     java_order,
     string_hash,
     table_capacity,
+    timeline_order,
 )
 from kafka_py.coordinator.consumer.group import ConsumerGroup, ResolvedRegex
 from kafka_py.coordinator.consumer.member import Member
@@ -81,7 +83,7 @@ def refresh(
     last = next(iter(group.resolved.values()), None)
     if last is not None and now.wall_ms <= last.resolved_ms + BATCH_INTERVAL_MS:
         return None
-    expressions = list(group.regexes_with(old, new))
+    expressions = _in_order(group, old, new)
     interval_ms = shard.settings["group.consumer.regex.refresh.interval.ms"]
     wanted = (
         is_new
@@ -101,6 +103,19 @@ def refresh(
         return _resolve(shard, group.group_id, expressions, then_now)
 
     return then
+
+
+def _in_order(group: ConsumerGroup, old: Member, new: Member) -> list[str]:
+    """The group's patterns were the member changed so, as Kafka's hash table gives them back: a
+    copy of the group's, in which one that is put anew stands in front of its bucket."""
+    counts = group.regexes_with(old, new)
+    known = group.regex_counts
+    put = timeline_order(known)
+    mine = new.regex
+    if mine and (mine not in known or (mine == old.regex and known[mine] == 1)):
+        put = [mine, *(text for text in put if text != mine)]
+    capacity = table_capacity(len(known) * 4 // 3 + 1) if known else DEFAULT_CAPACITY
+    return [text for text in java_order(put, string_hash, capacity) if text in counts]
 
 
 def _resolve(shard: GroupShard, group_id: str, expressions: list[str], now: Moment) -> Result:
