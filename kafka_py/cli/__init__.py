@@ -1,1 +1,2 @@
-"""The command line: ``kafka-py serve``, ``format``, ``info``, ``random-uuid``, ``describe-api``."""
+"""The command line: ``kafka-py serve``, ``consume``, ``groups``, ``format``, ``info``,
+``random-uuid``, ``describe-api``."""

@@ -20,6 +20,7 @@ class Failure(Exception):
 
 def explain(error: BaseException) -> Failure | None:
     """What to tell of an exception; None for one that is a mistake of ours."""
+    from kafka_py.client.errors import ClientError
     from kafka_py.controller.format import FormatError
     from kafka_py.replication.log_directory import LogDirectoryError
     from kafka_py.server.lifecycle import RegistrationFailed
@@ -33,9 +34,27 @@ def explain(error: BaseException) -> Failure | None:
         return Failure(f"{one_line(error)}: stop it, or choose another directory with --data")
     if isinstance(error, LogDirectoryError | FormatError | KcoreError | RegistrationFailed):
         return Failure(one_line(error))
+    if isinstance(error, ClientError):
+        return explain_client(error)
     if isinstance(error, OSError):
         return explain_os(error)
     return None
+
+
+def explain_client(error: BaseException) -> Failure:
+    """What to tell of an error that a client met."""
+    from kafka_py.client.errors import Disconnected, NotReachable, TimedOut
+
+    text = one_line(error)
+    if isinstance(error, NotReachable):
+        return Failure(
+            f"{text}: start one with kafka-py serve, or name another with --bootstrap-server"
+        )
+    if isinstance(error, TimedOut):
+        return Failure(f"{text}: try again, with a longer --timeout if need be")
+    if isinstance(error, Disconnected):
+        return Failure(f"{text}: is it a Kafka broker, and its plain-text listener?")
+    return Failure(text)
 
 
 def explain_os(error: OSError) -> Failure | None:

@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from kafka_py import __version__
-from kafka_py.cli import describe_api, serve, storage
+from kafka_py.cli import consume, describe_api, groups, serve, storage
 from kafka_py.cli.failures import Failure, explain
+from kafka_py.cli.output import silence
 
 OK, FAILED, MISUSED = 0, 1, 2
 
 Command = Callable[[argparse.Namespace], int]
-COMMANDS: Final = (serve, storage, describe_api)
+COMMANDS: Final = (serve, consume, groups, storage, describe_api)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,8 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser().parse_args(arguments)
     command: Command = parsed.run
     try:
-        return command(parsed)
+        status = command(parsed)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
+        return OK
+    except BrokenPipeError:
+        silence()
         return OK
     except Failure as failure:
         print(f"kafka-py: {failure}", file=sys.stderr)
