@@ -136,7 +136,7 @@ cdef class OffsetIndex:
         return self.base_offset + <int32_t>load_be32(self.entries.data + self.entries.size - OFFSET_ENTRY)
 
     cdef bint is_full(self) noexcept nogil:
-        return self.count() >= self.entries_max
+        return self.entries.size >= self.entries_max * OFFSET_ENTRY
 
     cdef int32_t position_for(self, int64_t offset) noexcept nogil:
         cdef const uint8_t* data = self.entries.data
@@ -271,7 +271,7 @@ cdef class TimeIndex:
 
     cdef bint is_full(self) noexcept nogil:
         # One place is kept for the entry that is added when the segment becomes inactive.
-        return self.count() >= self.entries_max - 1
+        return self.entries.size >= (self.entries_max - 1) * TIME_ENTRY
 
     cdef int64_t offset_for(self, int64_t timestamp) noexcept nogil:
         cdef const uint8_t* data = self.entries.data

@@ -1,7 +1,15 @@
 # kcore.log: the ordered segments of one directory, at a glance.
 
-from cpython.pythread cimport PyThread_type_lock
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
+
+cdef extern from "<pthread.h>" nogil:
+    ctypedef struct pthread_mutex_t:
+        pass
+    int pthread_mutex_init(pthread_mutex_t* mutex, const void* attributes) noexcept
+    int pthread_mutex_trylock(pthread_mutex_t* mutex) noexcept
+    int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept
+    int pthread_mutex_unlock(pthread_mutex_t* mutex) noexcept
+    int pthread_mutex_destroy(pthread_mutex_t* mutex) noexcept
 
 from kcore.leader_epoch cimport LeaderEpochCache
 from kcore.log_dir cimport LogDirFailure
@@ -45,7 +53,7 @@ cdef class Log:
     cdef list unsynced                          # paths of small files that the next flush must sync
     cdef list deletions                         # (due_ms, path) of ".deleted" files
     cdef int64_t last_snapshot_offset
-    cdef PyThread_type_lock lock                # held while the log changes; reads take none
+    cdef pthread_mutex_t lock                   # held while the log changes; reads take none
     cdef object flush_lock                      # one flush at a time
     # cached from the config
     cdef int64_t segment_bytes
@@ -71,6 +79,8 @@ cdef class Log:
     cdef Py_ssize_t floor_segment(self, int64_t offset) noexcept
 
     # Inner parts; the caller holds the lock.
+    cdef uint32_t stage(self, Segment segment, const uint8_t* p, Py_ssize_t n, int codec) except? 0
+    cdef int give_up(self, object error) except -1
     cdef int acquire(self) except -1
     cdef void release(self) noexcept
     cdef int check_open(self) except -1

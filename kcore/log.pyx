@@ -31,19 +31,17 @@ has forgotten which pages were dirty (T7).
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.pythread cimport (
-    NOWAIT_LOCK, PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
-    WAIT_LOCK,
-)
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from kcore.leader_epoch cimport LeaderEpochCache
 from kcore.producer_state cimport CHECK_DUPLICATE, DuplicateBatch, ProducerStateTable
 from kcore.record_batch cimport (
-    ATTR_CONTROL, BatchHeader, STATUS_OK, ValidateResult, ValidateRules,
-    batch_bytes, batch_check_crc, batch_header, batch_load, batch_validate, raise_status,
+    ATTR_CODEC, ATTR_CONTROL, BatchHeader, STATUS_OK, ValidateResult, ValidateRules,
+    batch_bytes, batch_check_crc, batch_crc, batch_header, batch_load, batch_open, batch_validate_rest,
+    raise_status,
 )
 from kcore.segment cimport LogSlice, Segment, new_segment
+from kcore.syscalls cimport raise_errno
 
 import errno
 import os
@@ -64,6 +62,9 @@ CODECS = {"producer": -1, "uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "
 
 # The process ran out of something; the disk did not fail.
 TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
+cdef enum:
+    NOGIL_BYTES = 65536             # sums of that size let the GIL go
+    STAGED_BYTES_MIN = 512          # below it, a copy of its own costs nothing
 cdef int64_t INT64_MAX = 0x7FFFFFFFFFFFFFFF
 
 
@@ -71,8 +72,7 @@ cdef class Log:
     """See the drawings above, and log.pyi for the contract of each method. Made by Log.open."""
 
     def __cinit__(self, str path, object config, LogDirFailure failure, object topic_id):
-        self.lock = PyThread_allocate_lock()
-        if self.lock == NULL:
+        if pthread_mutex_init(&self.lock, NULL):
             raise MemoryError()
         self.path = path
         self.failure = failure
@@ -88,8 +88,7 @@ cdef class Log:
         self.update_config(config)
 
     def __dealloc__(self):
-        if self.lock != NULL:
-            PyThread_free_lock(self.lock)
+        pthread_mutex_destroy(&self.lock)
 
     @staticmethod
     def open(
@@ -103,14 +102,15 @@ cdef class Log:
         return made
 
     cdef int acquire(self) except -1:
-        if PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+        if pthread_mutex_trylock(&self.lock) == 0:
             return 0
+        # CPython's own locks look at the clock even for a try: a fifth of a small append.
         with nogil:
-            PyThread_acquire_lock(self.lock, WAIT_LOCK)
+            pthread_mutex_lock(&self.lock)
         return 0
 
     cdef void release(self) noexcept:
-        PyThread_release_lock(self.lock)
+        pthread_mutex_unlock(&self.lock)
 
     cdef int check_open(self) except -1:
         if self.failure.offline:
@@ -151,29 +151,70 @@ cdef class Log:
         cdef BatchHeader h
         cdef ValidateRules rules
         cdef ValidateResult result
+        cdef Segment segment = None
+        cdef uint32_t crc
         cdef object recompressed
         cdef const uint8_t[::1] view
-        self.check_open()
-        if n > self.max_message_bytes:
-            raise BatchTooLarge(f"{n} bytes are more than max.message.bytes, {self.max_message_bytes}")
-        if n > self.segment_bytes:
-            raise BatchTooLarge(f"{n} bytes are more than a segment may hold, {self.segment_bytes}")
-        rules = self.rules
-        rules.now_ms = now_ms
-        batch_validate(owner, p, n, &h, &rules, &result)
-        if result.recompress:
-            recompressed = self.recompress(<const uint8_t[:n]>p, now_ms)
-            result.rewrite_timestamps = False
-            view = recompressed
-            p = &view[0]
-            n = view.shape[0]
-            batch_load(p, &h)
-            if n > self.max_message_bytes or n > self.segment_bytes:
-                raise BatchTooLarge(f"{n} bytes after compression are more than {self.max_message_bytes}")
-        return self.store_checked(
-            p, n, &h, leader_epoch, rules.timestamp_type if result.rewrite_timestamps else -1,
-            result.max_timestamp_ms, now_ms, CLIENT, out,
-        )
+        self.acquire()
+        try:
+            self.check_open()
+            if n > self.max_message_bytes:
+                raise BatchTooLarge(f"{n} bytes are more than max.message.bytes, {self.max_message_bytes}")
+            if n > self.segment_bytes:
+                raise BatchTooLarge(f"{n} bytes are more than a segment may hold, {self.segment_bytes}")
+            rules = self.rules
+            rules.now_ms = now_ms
+            batch_open(p, n, &h)
+            segment = self.active
+            crc = self.stage(segment, p, n, h.attributes & ATTR_CODEC)
+            batch_validate_rest(owner, p, n, &h, crc, &rules, &result)
+            if result.recompress:
+                recompressed = self.recompress(<const uint8_t[:n]>p, now_ms)
+                result.rewrite_timestamps = False
+                view = recompressed
+                p = &view[0]
+                n = view.shape[0]
+                batch_load(p, &h)
+                if n > self.max_message_bytes or n > self.segment_bytes:
+                    raise BatchTooLarge(f"{n} bytes after compression are more than {self.max_message_bytes}")
+            self.store_checked(
+                p, n, &h, leader_epoch, rules.timestamp_type if result.rewrite_timestamps else -1,
+                result.max_timestamp_ms, now_ms, CLIENT, out,
+            )
+            if out.duplicate:
+                segment.unstage()
+        except BaseException as error:
+            if segment is not None:
+                segment.unstage()
+            self.give_up(error)
+        self.release()
+        return 0
+
+    cdef int give_up(self, object error) except -1:
+        """The end of a change that failed: lets the lock go, and the log too if it was the disk."""
+        self.release()
+        if isinstance(error, OSError):
+            self.fail(error)
+        raise error
+
+    cdef uint32_t stage(self, Segment segment, const uint8_t* p, Py_ssize_t n, int codec) except? 0:
+        """The CRC of a batch, which is copied behind the log's end on the way when that will be its place."""
+        cdef uint32_t crc = 0
+        cdef int staged = 0
+        if (
+            n >= STAGED_BYTES_MIN and segment.end <= self.segment_bytes - n
+            and (self.rules.target_codec < 0 or self.rules.target_codec == codec)
+        ):
+            staged = segment.stage(p, n, &crc)
+        if staged < 0:
+            raise_errno(segment.path + ".log")
+        if staged == 0:
+            if n < NOGIL_BYTES:
+                crc = batch_crc(p, n)
+            else:
+                with nogil:
+                    crc = batch_crc(p, n)
+        return crc
 
     def recompress(self, batch, now_ms):
         """The batch in the codec, and with the timestamps, that the topic asks for."""
@@ -215,16 +256,22 @@ cdef class Log:
         if origin == COORDINATOR and self.rules.timestamp_type == 1:
             rewrite_type = 1
         at = 0
-        while at < n:
-            batch_header(p + at, n - at, &h)
-            self.store_checked(
-                p + at, batch_bytes(&h), &h, leader_epoch, rewrite_type,
-                now_ms if rewrite_type == 1 else h.max_timestamp, now_ms, origin, out,
-            )
-            if base_offset < 0:
-                base_offset = out.base_offset
-            max_timestamp = max(max_timestamp, out.max_timestamp_ms)
-            at += batch_bytes(&h)
+        self.acquire()
+        try:
+            while at < n:
+                self.check_open()
+                batch_header(p + at, n - at, &h)
+                self.store_checked(
+                    p + at, batch_bytes(&h), &h, leader_epoch, rewrite_type,
+                    now_ms if rewrite_type == 1 else h.max_timestamp, now_ms, origin, out,
+                )
+                if base_offset < 0:
+                    base_offset = out.base_offset
+                max_timestamp = max(max_timestamp, out.max_timestamp_ms)
+                at += batch_bytes(&h)
+        except BaseException as error:
+            self.give_up(error)
+        self.release()
         out.base_offset = base_offset
         out.max_timestamp_ms = max_timestamp
         return 0
@@ -233,53 +280,45 @@ cdef class Log:
         self, const uint8_t* p, Py_ssize_t n, BatchHeader* h, int32_t leader_epoch, int rewrite_type,
         int64_t max_timestamp, int64_t now_ms, int origin, AppendedStruct* out,
     ) except -1:
-        """One batch that gets the next offset: producer check, then store; fills out."""
+        """One batch that gets the next offset: producer check, then store; fills out. The lock is held."""
         cdef DuplicateBatch duplicate
-        self.acquire()
-        try:
-            self.check_open()
-            out.log_start_offset = self.log_start_offset
-            out.leader_epoch = leader_epoch
-            out.log_append_time_ms = now_ms if rewrite_type == 1 or (h.attributes & 8 and origin == CLIENT) else -1
-            out.duplicate = False
-            if h.producer_id >= 0 and origin != RAFT:
-                if h.attributes & ATTR_CONTROL:
-                    if origin == COORDINATOR:
-                        self.producers.check_marker(h, p, n, 0)
-                elif self.producers.check(h, origin, &duplicate) == CHECK_DUPLICATE:
-                    out.base_offset = duplicate.base_offset
-                    out.last_offset = duplicate.last_offset
-                    out.max_timestamp_ms = duplicate.timestamp
-                    # Whatever the topic's timestamp type is: so answers Kafka.
-                    out.log_append_time_ms = duplicate.timestamp
-                    out.duplicate = True
-                    return 0
-            out.base_offset = self.log_end_offset
-            self.store(p, n, h, self.log_end_offset, leader_epoch, rewrite_type, max_timestamp, now_ms)
-            out.last_offset = self.log_end_offset - 1
-            out.max_timestamp_ms = max_timestamp
-        finally:
-            self.release()
+        out.log_start_offset = self.log_start_offset
+        out.leader_epoch = leader_epoch
+        out.log_append_time_ms = now_ms if rewrite_type == 1 or (h.attributes & 8 and origin == CLIENT) else -1
+        out.duplicate = False
+        if h.producer_id >= 0 and origin != RAFT:
+            if h.attributes & ATTR_CONTROL:
+                if origin == COORDINATOR:
+                    self.producers.check_marker(h, p, n, 0)
+            elif self.producers.check(h, origin, &duplicate) == CHECK_DUPLICATE:
+                out.base_offset = duplicate.base_offset
+                out.last_offset = duplicate.last_offset
+                out.max_timestamp_ms = duplicate.timestamp
+                # Whatever the topic's timestamp type is: so answers Kafka.
+                out.log_append_time_ms = duplicate.timestamp
+                out.duplicate = True
+                return 0
+        out.base_offset = self.log_end_offset
+        self.store(p, n, h, self.log_end_offset, leader_epoch, rewrite_type, max_timestamp, now_ms)
+        out.last_offset = self.log_end_offset - 1
+        out.max_timestamp_ms = max_timestamp
         return 0
 
     cdef int store(
         self, const uint8_t* p, Py_ssize_t n, BatchHeader* h, int64_t base_offset, int32_t leader_epoch,
         int rewrite_type, int64_t max_timestamp, int64_t now_ms,
     ) except -1:
-        """Puts one checked batch at base_offset; the lock is held."""
-        cdef uint8_t* stored = NULL
+        """Puts one checked batch at base_offset. The lock is held; OSError: the disk failed."""
+        cdef uint8_t* stored
         cdef Segment active
-        try:
-            if leader_epoch > self.leader_epochs.latest_epoch():
-                self.assign_epoch(leader_epoch, base_offset)
-            if self.active.should_roll(
-                n, base_offset + h.last_offset_delta, max_timestamp, now_ms, self.segment_bytes, self.segment_ms
-            ):
-                self.roll_to(base_offset, now_ms)
-            active = self.active
-            stored = active.append(p, n, h, base_offset, leader_epoch, rewrite_type, max_timestamp)
-        except OSError as error:
-            self.fail(error)
+        if leader_epoch > self.leader_epochs.latest_epoch():
+            self.assign_epoch(leader_epoch, base_offset)
+        if self.active.should_roll(
+            n, base_offset + h.last_offset_delta, max_timestamp, now_ms, self.segment_bytes, self.segment_ms
+        ):
+            self.roll_to(base_offset, now_ms)
+        active = self.active
+        stored = active.append(p, n, h, base_offset, leader_epoch, rewrite_type, max_timestamp)
         self.log_end_offset = active.next_offset
         if h.producer_id >= 0:
             h.base_offset = base_offset
@@ -317,8 +356,9 @@ cdef class Log:
             out.max_timestamp_ms = max_timestamp
             out.leader_epoch = h.leader_epoch
             out.duplicate = False
-        finally:
-            self.release()
+        except BaseException as error:
+            self.give_up(error)
+        self.release()
         return 0
 
     cdef int assign_epoch(self, int32_t epoch, int64_t start_offset) except -1:

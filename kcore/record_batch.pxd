@@ -145,6 +145,11 @@ cdef inline void batch_assign(uint8_t* p, int64_t base_offset, int32_t leader_ep
 # Compares the stored CRC-32C with that of the bytes: STATUS_OK or STATUS_BAD_CRC.
 cdef int batch_check_crc(const uint8_t* p, const BatchHeader* h) noexcept nogil
 
+# The CRC-32C of a batch of n bytes, as its header should say it.
+cdef uint32_t batch_crc(const uint8_t* p, Py_ssize_t n) noexcept nogil
+# The same, and everything behind the header copied to where the batch at `to` will be; the header is not.
+cdef uint32_t batch_crc_copy(uint8_t* to, const uint8_t* p, Py_ssize_t n) noexcept nogil
+
 # Walk the uncompressed payload (n bytes, what follows the header): every varint, length, bound, offset
 # delta and header count, and that exactly records_count records fill exactly n bytes.
 cdef int batch_check_records(const uint8_t* records, Py_ssize_t n, const BatchHeader* h,
@@ -157,6 +162,11 @@ cdef int batch_check_records(const uint8_t* records, Py_ssize_t n, const BatchHe
 # UnsupportedCompression, DecompressedTooLarge. May release the GIL.
 cdef int batch_validate(object owner, const uint8_t* p, Py_ssize_t n, BatchHeader* h,
                         const ValidateRules* rules, ValidateResult* out) except -1
+
+# The two halves of it, for who comes by the CRC in another way: the header of exactly one batch; then the rest.
+cdef int batch_open(const uint8_t* p, Py_ssize_t n, BatchHeader* h) except -1
+cdef int batch_validate_rest(object owner, const uint8_t* p, Py_ssize_t n, const BatchHeader* h, uint32_t crc,
+                             const ValidateRules* rules, ValidateResult* out) except -1
 
 # What Kafka's setMaxTimestamp does: nothing when type (0, 1) and timestamp stand already; else the attribute,
 # the max timestamp and a new CRC.

@@ -32,7 +32,7 @@ from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 from kcore.compression cimport CODEC_NONE, CODEC_ZSTD, decompress_payload
-from kcore.crc32c cimport crc32c_update
+from kcore.crc32c cimport crc32c_copy, crc32c_update
 from kcore.endian cimport store_be16, store_be32, store_be64
 from kcore.record cimport record_head, record_headers_skip
 from kcore.varint cimport read_varint
@@ -86,9 +86,17 @@ _TEXTS = {
 
 # ------------------------------------------------------------------------------ without Python
 
+cdef uint32_t batch_crc(const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    return crc32c_update(0, p + AT_ATTRIBUTES, n - AT_ATTRIBUTES)
+
+
+cdef uint32_t batch_crc_copy(uint8_t* to, const uint8_t* p, Py_ssize_t n) noexcept nogil:
+    cdef uint32_t crc = crc32c_update(0, p + AT_ATTRIBUTES, HEADER_BYTES - AT_ATTRIBUTES)
+    return crc32c_copy(crc, to + HEADER_BYTES, p + HEADER_BYTES, n - HEADER_BYTES)
+
+
 cdef int batch_check_crc(const uint8_t* p, const BatchHeader* h) noexcept nogil:
-    cdef Py_ssize_t n = batch_bytes(h) - AT_ATTRIBUTES
-    return STATUS_OK if crc32c_update(0, p + AT_ATTRIBUTES, n) == h.crc else STATUS_BAD_CRC
+    return STATUS_OK if batch_crc(p, batch_bytes(h)) == h.crc else STATUS_BAD_CRC
 
 
 cdef int batch_check_records(const uint8_t* records, Py_ssize_t n, const BatchHeader* h,
@@ -302,21 +310,32 @@ cdef int _raise_header(int status, const uint8_t* p, Py_ssize_t n) except -1:
     return raise_status(status, None)
 
 
-cdef int batch_validate(object owner, const uint8_t* p, Py_ssize_t n, BatchHeader* h,
-                        const ValidateRules* rules, ValidateResult* out) except -1:
-    cdef int status, codec
-    cdef const uint8_t[::1] records
-    status = batch_header(p, n, h)
+cdef int batch_open(const uint8_t* p, Py_ssize_t n, BatchHeader* h) except -1:
+    cdef int status = batch_header(p, n, h)
     if status != STATUS_OK:
         _raise_header(status, p, n)
     if batch_bytes(h) != n:
         raise NotOneBatch("more than one batch, or bytes after it")
+    return 0
+
+
+cdef int batch_validate(object owner, const uint8_t* p, Py_ssize_t n, BatchHeader* h,
+                        const ValidateRules* rules, ValidateResult* out) except -1:
+    cdef uint32_t crc
+    batch_open(p, n, h)
     if n < NOGIL_BYTES:
-        status = batch_check_crc(p, h)
+        crc = batch_crc(p, n)
     else:
         with nogil:
-            status = batch_check_crc(p, h)
-    if status != STATUS_OK:
+            crc = batch_crc(p, n)
+    return batch_validate_rest(owner, p, n, h, crc, rules, out)
+
+
+cdef int batch_validate_rest(object owner, const uint8_t* p, Py_ssize_t n, const BatchHeader* h, uint32_t crc,
+                             const ValidateRules* rules, ValidateResult* out) except -1:
+    cdef int codec
+    cdef const uint8_t[::1] records
+    if crc != h.crc:
         raise BadCrc(_TEXTS[STATUS_BAD_CRC])
     if rules.from_client:
         _check_client_header(h)

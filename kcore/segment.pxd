@@ -1,6 +1,6 @@
 # kcore.segment: one .log file with its indexes.
 
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from kcore.index cimport OffsetIndex, TimeIndex, TransactionIndex
 from kcore.mapped_file cimport Mapping
@@ -47,11 +47,16 @@ cdef class Segment:
 
     cdef Py_ssize_t synced_end              # bytes that a sync has covered
     cdef Py_ssize_t hot_from                # appended by this process from here on
+    cdef Py_ssize_t staged                  # bytes of the batch that stage() has put behind the end, 0: none
     cdef bint busy                          # its map is in use without the GIL
     cdef int pins                           # slices that are out, of any map this file had
     cdef Segment ancestor                   # the same file of an earlier Log whose slices were still out
     cdef readonly bint rebuilt              # its indexes had to be made anew
 
+    # Copies all but the header of a batch of n bytes to where append() will put it, and gives its CRC on the way;
+    # 0 when there is no room in this map, -1 with errno. Until append() took it, or after unstage(), nothing is there.
+    cdef int stage(self, const uint8_t* p, Py_ssize_t n, uint32_t* crc) noexcept
+    cdef void unstage(self) noexcept
     # Copies one batch to the end; offset and epoch are patched in the copy. rewrite_type -1: the timestamps
     # stay; else the copy gets that timestamp type and max_timestamp. Returns the copy; OSError: nothing happened.
     cdef uint8_t* append(

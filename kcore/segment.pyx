@@ -24,15 +24,15 @@ Locks: the Log's lock covers every change; reads rely on the GIL and on `end` be
 
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.memoryview cimport PyMemoryView_FromObject
-from libc.stdint cimport int32_t, int64_t, uint8_t
-from libc.string cimport memcpy
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.string cimport memcpy, memset
 
 from kcore.endian cimport load_be32, load_be64
 from kcore.index cimport OffsetIndex, TimeIndex, TransactionIndex
 from kcore.mapped_file cimport Mapping, map_readonly, map_writable
 from kcore.record_batch cimport (
     AT_BATCH_LENGTH, AT_LAST_OFFSET_DELTA, AT_MAGIC, AT_MAX_TIMESTAMP, BatchHeader, HEADER_BYTES,
-    LENGTH_MIN, LOG_OVERHEAD, batch_assign, batch_set_max_timestamp,
+    LENGTH_MIN, LOG_OVERHEAD, batch_assign, batch_crc_copy, batch_set_max_timestamp,
 )
 from kcore.syscalls cimport raise_errno
 
@@ -42,6 +42,7 @@ from kcore import syscalls
 from kcore.errors import CorruptFile, CorruptLog
 
 cdef enum:
+    NOGIL_BYTES = 65536             # copies of that size let the GIL go
     HOT_BYTES = 16777216            # the tail that is taken to be in memory
 
 cdef int64_t INT32_MAX = 0x7FFFFFFF
@@ -176,6 +177,32 @@ cdef class LogSlice:
 cdef class Segment:
     """See the drawing above. `path` is without the suffix."""
 
+    cdef int stage(self, const uint8_t* p, Py_ssize_t n, uint32_t* crc) noexcept:
+        cdef Mapping mapping = self.mapping
+        cdef int result = 0
+        if mapping is None or not mapping.writable or self.end + n > mapping.limit:
+            return 0
+        if n < NOGIL_BYTES and self.end + n <= mapping.populated:
+            crc[0] = batch_crc_copy(mapping.data + self.end, p, n)
+        else:
+            self.busy = True
+            with nogil:
+                if self.end + n > mapping.populated:
+                    result = mapping.grow(self.end + n)
+                if result == 0:
+                    crc[0] = batch_crc_copy(mapping.data + self.end, p, n)
+            self.busy = False
+            if result < 0:
+                return -1
+        self.staged = n
+        return 1
+
+    cdef void unstage(self) noexcept:
+        """Zeros again: a recovery must not come upon bytes that were refused."""
+        if self.staged:
+            memset(self.mapping.data + self.end, 0, self.staged)
+            self.staged = 0
+
     cdef uint8_t* append(
         self, const uint8_t* p, Py_ssize_t n, const BatchHeader* h, int64_t base_offset,
         int32_t leader_epoch, int rewrite_type, int64_t max_timestamp,
@@ -189,6 +216,7 @@ cdef class Segment:
         if mapping is None or not mapping.writable or position + n > mapping.limit:
             self.open_write(n)
             mapping = self.mapping
+            self.staged = 0
         if position + n > mapping.populated:
             self.busy = True
             with nogil:
@@ -197,7 +225,8 @@ cdef class Segment:
             if result < 0:
                 raise_errno(mapping.path)
         target = mapping.data + position
-        memcpy(target, p, n)
+        memcpy(target, p, HEADER_BYTES if self.staged else n)
+        self.staged = 0
         batch_assign(target, base_offset, leader_epoch)
         if rewrite_type >= 0:
             batch_set_max_timestamp(target, rewrite_type, max_timestamp)
@@ -457,6 +486,7 @@ cdef class Segment:
             self.time_index.maybe_append(self.max_timestamp, self.max_timestamp_offset, True)
         if self.mapping is not None and self.mapping.writable:
             self.busy = True
+            self.staged = 0
             with nogil:
                 result = self.mapping.trim(self.end)
             self.busy = False
@@ -531,6 +561,7 @@ cdef class Segment:
         if self.mapping.writable and self.active and self.mapping.trim(self.end) < 0:
             return False
         self.mapping = None
+        self.staged = 0
         open_segments.discard(self)
         if not self.active and self.offset_index is not None:
             if not self.offset_index.dirty and not self.time_index.dirty:

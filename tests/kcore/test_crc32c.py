@@ -1,4 +1,4 @@
-"""CRC-32C against published vectors, a slow definition, and its own two implementations."""
+"""CRC-32C against published vectors, a slow definition, and its own implementations."""
 
 import random
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kcore.crc32c import crc32c, crc32c_with, implementations
+from kcore.crc32c import copy_with, crc32c, crc32c_with, implementations
 
 # RFC 3720, appendix B.4, and the check value of the CRC catalogue.
 VECTORS = [
@@ -73,3 +73,20 @@ def test_large_buffers_are_summed_without_the_gil_alike() -> None:
 def test_an_unknown_implementation_is_refused() -> None:
     with pytest.raises(ValueError, match="abacus"):
         crc32c_with("abacus", b"")
+
+
+@pytest.mark.parametrize("implementation", implementations())
+def test_a_copy_on_the_way_is_the_bytes_and_only_those(implementation: str) -> None:
+    data = bytes(range(256)) * 70
+    for size in (*range(0, 1200, 7), 255, 256, 257, 16384, 16385, len(data)):
+        target = bytearray(b"\xaa" * (size + 64))
+        crc = copy_with(implementation, memoryview(target)[1:], memoryview(data)[:size], 77)
+        assert crc == crc32c(data[:size], 77)
+        assert target == b"\xaa" + data[:size] + b"\xaa" * 63
+
+
+def test_a_copy_needs_room_and_a_known_implementation() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        copy_with("table", bytearray(3), b"four")
+    with pytest.raises(ValueError, match="implementation"):
+        copy_with("abacus", bytearray(4), b"four")
