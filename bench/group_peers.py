@@ -52,16 +52,19 @@ class Peer(asyncio.Protocol):
         return peer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is there."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def connection_lost(self, error: Exception | None) -> None:
+        """Nobody is left to answer."""
         self.errors.append("the broker closed a connection")
         for waiting in self._waiting:
             if waiting is not None and not waiting.done():
                 waiting.set_exception(ConnectionError(self.errors[-1]))
 
     def data_received(self, data: bytes) -> None:
+        """Hand out whole frames, in order."""
         self._buffer += data
         while len(self._buffer) >= 4:
             size = int.from_bytes(self._buffer[:4], "big") + 4
@@ -108,12 +111,12 @@ class Peer(asyncio.Protocol):
 
 
 async def create_topic(peer: Peer, name: str, partitions: int) -> None:
-    """Make a topic and wait until the broker has it."""
+    """Make a topic, unless it is there, and wait until the broker has it."""
     topic = CreateTopicsRequest.CreatableTopic(
         name=name, num_partitions=partitions, replication_factor=1
     )
     reply = await peer.call(CreateTopicsRequest(topics=[topic], timeout_ms=30_000), 7)
-    assert reply.topics[0].error_code == 0, reply
+    assert reply.topics[0].error_code in (0, ErrorCode.TOPIC_ALREADY_EXISTS), reply
     asked = MetadataRequest.MetadataRequestTopic(name=name)
     while True:
         found = (await peer.call(MetadataRequest(topics=[asked]), 12)).topics[0]

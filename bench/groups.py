@@ -187,7 +187,7 @@ async def modern_groups(node: Node) -> list[Modern]:
 async def heartbeats(node: Node, kind: str, arguments: argparse.Namespace) -> Figures:
     """CPU of a core, in percent, over the measured seconds."""
     peer = await Peer.open(node.port)
-    await create_topic(peer, "beats", HEARTBEAT_MEMBERS) if kind == "classic" else None
+    await create_topic(peer, "beats", HEARTBEAT_MEMBERS)
     await find_coordinator(peer)
     members: Sequence[Classic | Modern]
     if kind == "classic":
@@ -247,8 +247,7 @@ async def modern_rebalance(node: Node, name: str) -> Figures:
 async def rebalance(node: Node, kind: str, _: argparse.Namespace) -> Figures:
     """A rebalance of 1,000 members over 1,000 partitions; the second one counts."""
     peer = await Peer.open(node.port)
-    if kind == "classic":
-        await create_topic(peer, "rebalanced", REBALANCE_PARTITIONS)
+    await create_topic(peer, "rebalanced", REBALANCE_PARTITIONS)
     await find_coordinator(peer)
     peer.close()
     run = classic_rebalance if kind == "classic" else modern_rebalance

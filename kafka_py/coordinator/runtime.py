@@ -434,6 +434,14 @@ class Runtime:
             del self._open[ask]
             ask.fail(error)
 
+    def settled(self) -> bool:
+        """Whether everything that was applied is committed, so that answers need not wait."""
+        return (
+            not self._parked
+            and not self.pending.count
+            and self._writer.committed_offset() >= self._end_offset
+        )
+
     @property
     def idle(self) -> bool:
         """Nobody waits for the log."""

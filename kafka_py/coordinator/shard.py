@@ -111,6 +111,28 @@ class Group:
     def committed(self, shard: GroupShard, member_id: str, now: Moment) -> None:
         """A valid commit arrived: a sign of life where the protocol takes it for one."""
 
+    def quick_heartbeat(
+        self, shard: GroupShard, member_id: str, generation: int, now: Moment
+    ) -> bool:
+        """Take a Heartbeat for which all is as it was: a sign of life, and no error.
+
+        False, and nothing has happened, when the general path has to look at it.
+        """
+        return False
+
+    def quick_member_heartbeat(
+        self,
+        shard: GroupShard,
+        member_id: str,
+        epoch: int,
+        client_id: str,
+        client_host: str,
+        now: Moment,
+    ) -> int | None:
+        """The same for a ConsumerGroupHeartbeat that says nothing but who sends it; the heartbeat
+        interval (ms) when nothing has changed for the member either, else None."""
+        return None
+
     def offsets_expire_from_ms(self, committed_ms: int) -> int | None:
         """When retention begins for an offset committed then (wall clock); None: not at all.
 

@@ -95,6 +95,7 @@ cdef class Connection:
     cdef Py_ssize_t take_frames(self, Block block, Py_ssize_t at) except -1
     cdef int take_frame(self, Block block, const uint8_t* p, Py_ssize_t n) except -1
     cdef int take_general(self, Block block, int key, int version, int32_t correlation, object client_id, const uint8_t* body, Py_ssize_t n, Py_ssize_t frame_bytes) except -1
+    cdef bint take_quick(self, const uint8_t* p, Py_ssize_t at, Py_ssize_t n, int key, int version, int32_t correlation, Py_ssize_t client_id_bytes) except -1
     cdef int answer(self, object parts, Py_ssize_t frame_bytes) except -1
     cdef int wait(self, Reply reply, Py_ssize_t frame_bytes) except -1
     cdef int pump(self) except -1

@@ -23,7 +23,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
 
-from kafka_py.coordinator.offsets.commit_path cimport CommitPath
+from kafka_py.coordinator.offsets.commit_path cimport CommitPath, quick_header
 from kafka_py.server.blocks cimport Block, Body
 from kafka_py.server.fast_path cimport ANSWERED, BROKEN, DECLINED, SILENT, WAITING, FastPath, skip_tags
 from kafka_py.server.output cimport Output
@@ -31,6 +31,7 @@ from kcore.endian cimport load_be16, load_be32
 
 from kafka_py.coordinator.offsets.commit_path import refused
 from kafka_py.protocol.errors import ErrorCode, ProtocolError
+from kafka_py.server.coordinators import java_address
 from kafka_py.server.produce_errors import with_errors
 from kafka_py.server.dispatch import CloseConnection, RequestContext, dispatch, route, unsupported_api_versions
 
@@ -43,6 +44,7 @@ cdef enum:
     KEY_PRODUCE = 0
     KEY_FETCH = 1
     KEY_OFFSET_COMMIT = 8
+    KEY_HEARTBEAT = 12
     KEY_API_VERSIONS = 18
 
 cdef double monotonic() except? -1:
@@ -127,19 +129,14 @@ cdef class AppendReply(Reply):
 
 cdef class CommitReply(Reply):
     """The answer to an OffsetCommit whose records are in a coordinator's pending batch; a QuickReply of it."""
-
     def committed(self):
         """The batch is committed: the reply goes out as it was made."""
-        if not self.done:
-            self.done = True
-            if not self.connection.closed:
-                self.connection.hub.mark(self.connection)
+        self.finish(self.parts)
 
     def refuse(self, error):
         """It is not: every partition gets the error."""
         if not self.done:
-            self.parts = [refused(self.parts[0], self.version, int(error))]
-            self.committed()
+            self.finish([refused(self.parts[0], self.version, int(error))])
 
 
 cdef class Hub:
@@ -420,15 +417,13 @@ cdef class Connection:
 
     cdef int take_frame(self, Block block, const uint8_t* p, Py_ssize_t n) except -1:
         """One request: header, then the compiled path, then the general one."""
-        cdef int key, version, outcome
+        cdef int key, version, outcome, header
         cdef int32_t correlation
         cdef Py_ssize_t at = 8, size, start, externals, unsent
         cdef Output out = self.out
         cdef object client_id = None
         cdef Hub hub = self.hub
         cdef AppendReply waiting
-        cdef CommitReply committing
-        cdef bytes frame
         if n < 10:
             self.fail("a request shorter than its header")
             return 0
@@ -484,23 +479,37 @@ cdef class Connection:
                 return 0
             if (version >= 9 if key == KEY_PRODUCE else version >= 12):
                 at -= 1
-        elif key == KEY_OFFSET_COMMIT and self.plain_role and hub.commits is not None and 2 <= version <= 10:
-            start = at
-            if version >= 8:
-                # A flexible header with tags is left to the general path.
-                if n - at < 1 or p[at] != 0:
-                    return self.take_general(block, key, version, correlation, self.text(p, size), p + at, n - at, n)
-                start += 1
-            frame = hub.commits.commit(p + start, n - start, version, correlation, hub.fast.now_ms)
-            if frame is not None:
-                committing = CommitReply.__new__(CommitReply)
-                committing.connection = self
-                committing.version = version
-                committing.parts = [frame]
-                self.wait(committing, n)
-                hub.commits.taken.quick.append(committing)
-                return 0
+        elif self.plain_role and hub.commits is not None:
+            header = quick_header(key, version)
+            if header == 1 or (header == 2 and n > at and p[at] == 0):      # no tags
+                if self.take_quick(p, at + header - 1, n, key, version, correlation, size):
+                    return 0
         return self.take_general(block, key, version, correlation, self.text(p, size), p + at, n - at, n)
+
+    cdef bint take_quick(self, const uint8_t* p, Py_ssize_t at, Py_ssize_t n, int key, int version, int32_t correlation, Py_ssize_t client_id_bytes) except -1:
+        """Commits and heartbeats that need no thought; whether this was one."""
+        cdef CommitPath path = self.hub.commits
+        cdef CommitReply committing
+        cdef bytes frame
+        cdef long long now_ms = self.hub.fast.now_ms
+        if key == KEY_OFFSET_COMMIT:
+            frame = path.commit(p + at, n - at, version, correlation, now_ms)
+        elif key == KEY_HEARTBEAT:
+            frame = path.heartbeat(p + at, n - at, version, correlation, now_ms)
+        else:
+            frame = path.member_heartbeat(
+                p + at, n - at, version, correlation, now_ms, self.text(p, client_id_bytes) or "", java_address(self.host)
+            )
+        if frame is not None and key == KEY_OFFSET_COMMIT:
+            committing = CommitReply.__new__(CommitReply)
+            committing.connection = self
+            committing.version = version
+            committing.parts = [frame]
+            self.wait(committing, n)
+            path.taken.quick.append(committing)
+        elif frame is not None:
+            self.answer([frame], n)
+        return frame is not None
 
     cdef object text(self, const uint8_t* p, Py_ssize_t size):
         """The client id behind the fixed header, None when null. Bytes that are no UTF-8 are kept visible."""

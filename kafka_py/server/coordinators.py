@@ -214,14 +214,16 @@ class GroupCoordinators:
         led = self._led.get(self.index_of(group_id))
         return led is not None and led.runtime is not None and not self._stopping
 
-    def _batch_of(self, group_id: str) -> tuple[GroupShard, PendingBatch] | None:
+    def _batch_of(
+        self, group_id: str
+    ) -> tuple[GroupShard, PendingBatch, Callable[[], bool]] | None:
         """Where a group's commits go; None while it has no coordinator here."""
         if self._stopping or not self._partitions:
             return None
         led = self._led.get(partition_of(group_id, self._partitions))
         if led is None or led.runtime is None:
             return None
-        return led.shard, led.runtime.pending
+        return led.shard, led.runtime.pending, led.runtime.settled
 
     def ask_all(self, request: Any, caller: Caller) -> list[Any]:
         """The response, or a future of it, of every coordinator of this node."""
@@ -240,6 +242,7 @@ class GroupCoordinators:
         topic = image.topics.get(OFFSETS_TOPIC)
         self._partitions = 0 if topic is None else len(topic.partitions)
         self.commits.image_changed(image)
+        self.commits.modern = consumer_protocol_enabled(self._node)
         hit = changed.everything or (topic is not None and topic.id in changed.topics)
         if hit or any(gone.name == OFFSETS_TOPIC for gone in changed.topics_deleted.values()):
             self._follow(image)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka_py.coordinator.consumer import migration, records
-from kafka_py.coordinator.consumer.group import ConsumerGroup
+from kafka_py.coordinator.consumer.group import SESSION, ConsumerGroup
 from kafka_py.coordinator.consumer.member import Member, MemberState
 from kafka_py.coordinator.consumer.settings import group_setting
 from kafka_py.coordinator.machine import CoordinatorRecord, Delivery, Moment, Result
@@ -36,7 +36,6 @@ __all__ = [
 log = logging.getLogger("kafka_py.coordinator")
 
 #: The kinds of deadlines; a key is (kind, group id, member id).
-SESSION: Final = "consumer-session"
 REBALANCE: Final = "consumer-rebalance"
 #: Those of classic members: to rejoin when they were told to, and to sync once they joined.
 JOIN: Final = "consumer-join"

@@ -19,6 +19,7 @@ from kafka_py.coordinator.consumer.member import (
     Target,
     new_member,
 )
+from kafka_py.coordinator.consumer.settings import group_setting
 from kafka_py.coordinator.machine import Caller, CoordinatorRecord, Moment, Reply, Result
 from kafka_py.coordinator.shard import Group
 from kafka_py.protocol.errors import ApiError, ErrorCode
@@ -26,8 +27,10 @@ from kafka_py.protocol.errors import ApiError, ErrorCode
 if TYPE_CHECKING:
     from kafka_py.coordinator.shard import GroupShard
 
-__all__ = ["INITIAL_EPOCH", "ConsumerGroup", "ResolvedRegex", "is_homogeneous"]
+__all__ = ["INITIAL_EPOCH", "SESSION", "ConsumerGroup", "ResolvedRegex", "is_homogeneous"]
 
+#: The kind of a member's deadline; a key is (kind, group id, member id).
+SESSION: Final = "consumer-session"
 #: OffsetCommit: the first version that carries a member epoch.
 _MEMBER_EPOCH_VERSION: Final = 9
 
@@ -164,6 +167,35 @@ class ConsumerGroup(Group):
         if member is None:
             return ErrorCode.UNKNOWN_MEMBER_ID
         return ErrorCode.NONE if epoch == member.epoch else self._stale(member)
+
+    def quick_member_heartbeat(
+        self,
+        shard: GroupShard,
+        member_id: str,
+        epoch: int,
+        client_id: str,
+        client_host: str,
+        now: Moment,
+    ) -> int | None:
+        """A member that is where its group is, and the group where its topics are, is alive."""
+        member = self.members.get(member_id)
+        if (
+            member is None
+            or member.epoch != epoch
+            or not member.reconciled_to(self.target_epoch)
+            or self.epoch != self.target_epoch
+            or self.epoch < self.refresh_epoch
+            or now.ms >= self.refresh_at_ms
+            or self.regex_counts
+            or self.classic_count
+            or member.client_id != client_id
+            or member.client_host != client_host
+        ):
+            return None
+        timeout_ms: int = group_setting(shard, self.group_id, "consumer.session.timeout.ms")
+        shard.deadlines.set((SESSION, self.group_id, member_id), now.ms + timeout_ms)
+        interval: int = group_setting(shard, self.group_id, "consumer.heartbeat.interval.ms")
+        return interval
 
     def validate_delete(self) -> ErrorCode:
         """NON_EMPTY_GROUP while there are members."""

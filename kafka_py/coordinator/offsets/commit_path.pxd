@@ -1,4 +1,4 @@
-# The compiled OffsetCommit: request bytes in, records and reply bytes out, no message objects between.
+# The compiled OffsetCommit and heartbeats: request bytes in, records and reply bytes out, no message objects between.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
@@ -30,6 +30,7 @@ cdef class GroupRow:            # where a group's commits go
     cdef str group_id
     cdef object shard
     cdef dict groups            # of the shard
+    cdef object settled         # whether everything that was applied is committed
     cdef CommittedOffsets offsets
     cdef PendingBatch pending
 
@@ -48,11 +49,13 @@ cdef class CommitPath:
     cdef dict by_group          # bytes of the group id -> GroupRow
     cdef dict by_name           # bytes of the topic's name -> TopicRow
     cdef dict by_id
+    cdef public bint modern     # the consumer protocol is offered
     cdef object moment          # what time it is, asked for once in a wake-up
     cdef int64_t moment_ms
     cdef Py_ssize_t metadata_max
     cdef PendingBatch taken     # where the last commit's records are; its reply belongs there
     cdef readonly long commits
+    cdef readonly long heartbeats
     cdef uint8_t* scratch
     cdef Py_ssize_t scratch_bytes
     cdef int pieces_count
@@ -63,6 +66,12 @@ cdef class CommitPath:
 
     # The reply's whole frame, or None when this is not for here: nothing has happened then.
     cdef bytes commit(self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms)
+    # A Heartbeat, a ConsumerGroupHeartbeat of a member for whom nothing changes; None: not for here.
+    cdef bytes heartbeat(self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms)
+    cdef bytes member_heartbeat(
+        self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms, str client_id, str host
+    )
+    cdef object time(self, int64_t now_ms)
     cdef int parse_topics(self, Cursor* c, int version) except -1
     cdef list find_topics(self, int version)
     cdef list texts(self)
@@ -71,3 +80,12 @@ cdef class CommitPath:
     cdef int write(self, GroupRow row, list topics, list texts, int64_t now_ms) except -1
     cdef bytes reply(self, Py_ssize_t room, int version, int32_t correlation)
     cdef int reserve(self, Py_ssize_t n) except -1
+
+
+# Whether a request is one for here: 0 no, 1 yes, 2 yes and its header ends with tagged fields.
+cdef inline int quick_header(int key, int version) noexcept nogil:
+    if key == 8:
+        return 0 if version < 2 or version > 10 else 1 if version < 8 else 2
+    if key == 12:
+        return 0 if version < 0 or version > 4 else 1 if version < 4 else 2
+    return 2 if key == 68 and 0 <= version <= 1 else 0

@@ -1,4 +1,4 @@
-"""OffsetCommit as it nearly always is, without a Python object for what the wire carries."""
+"""OffsetCommit and heartbeats as they nearly always are, without objects for the wire's fields."""
 
 from collections.abc import Callable
 from typing import final
@@ -10,16 +10,20 @@ from kafka_py.metadata.image import MetadataImage
 
 @final
 class CommitPath:
-    """Answers commits that need no thought; everything else is for the general path.
+    """Answers commits and heartbeats that need no thought; all else is for the general path.
 
-    The connections of a node call it with the bytes of a request. `find` gives the shard and the
-    pending batch of a group's coordinator, None where there is none that is loaded; it is
-    remembered until the batch is closed or `groups_moved`.
+    The connections of a node call it with the bytes of a request. `find` gives the shard of a
+    group's coordinator, its pending batch, and what says whether everything applied is committed
+    (`Runtime.settled`); None where no coordinator is loaded. It is remembered until the batch is
+    closed or `groups_moved`.
     """
+
+    modern: bool
+    """Whether the consumer protocol is offered; False at first."""
 
     def __init__(
         self,
-        find: Callable[[str], tuple[GroupShard, PendingBatch] | None],
+        find: Callable[[str], tuple[GroupShard, PendingBatch, Callable[[], bool]] | None],
         now: Callable[[], Moment],
         image: MetadataImage,
         metadata_max: int,
@@ -42,6 +46,22 @@ class CommitPath:
         None when the general path has to do it; nothing has happened then. Version 2 to 10;
         ``body`` is the request behind its header, ``now_ms`` the wall clock.
         """
+
+    @property
+    def heartbeats(self) -> int:
+        """How many heartbeats were answered here."""
+
+    def beat(
+        self,
+        body: bytes,
+        version: int,
+        correlation: int,
+        now_ms: int,
+        client_id: str | None = None,
+        host: str | None = None,
+    ) -> bytes | None:
+        """The whole frame of a Heartbeat's reply (version 0 to 4), or with a client id that of a
+        ConsumerGroupHeartbeat (version 0 or 1); None when the general path has to do it."""
 
 def refused(frame: bytes, version: int, error: int) -> bytes:
     """A reply of `CommitPath` (its whole frame) again, with an error at every partition."""

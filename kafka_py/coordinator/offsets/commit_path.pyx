@@ -1,5 +1,5 @@
 # cython: auto_pickle=False, freethreading_compatible=True
-"""OffsetCommit as it nearly always is, without a Python object for what the wire carries.
+"""OffsetCommit and heartbeats as they nearly always are, without a Python object for what the wire carries.
 
 Caveat first: this answers only what needs no thought, and must answer it exactly as `commits.commit` and the server's
 handler do (test_commit_path.py holds the two against each other). Whatever is unusual (malformed bytes, an unknown
@@ -135,6 +135,16 @@ cdef class CommitPath:
         )
         return None if frame is None else (frame, self.taken)
 
+    def beat(
+        self, bytes body not None, int version, int correlation, int64_t now_ms, str client_id=None, str host=None
+    ):
+        cdef const uint8_t* p = <const uint8_t*>PyBytes_AS_STRING(body)
+        if client_id is None:
+            return self.heartbeat(p, PyBytes_GET_SIZE(body), version, correlation, now_ms)
+        return self.member_heartbeat(
+            p, PyBytes_GET_SIZE(body), version, correlation, now_ms, client_id, host
+        )
+
     cdef int reserve(self, Py_ssize_t n) except -1:
         cdef uint8_t* grown
         if n > self.scratch_bytes:
@@ -187,6 +197,119 @@ cdef class CommitPath:
         self.taken = row.pending
         self.commits += 1
         return self.reply(n + 64, version, correlation)
+
+    cdef object time(self, int64_t now_ms):
+        if now_ms != self.moment_ms:
+            self.moment = self.now()
+            self.moment_ms = now_ms
+        return self.moment
+
+    cdef bytes heartbeat(self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms):
+        cdef Cursor c
+        cdef Text group_id, member, instance
+        cdef int32_t generation
+        cdef bint flexible = version >= 4
+        cdef GroupRow row
+        cdef uint8_t reply[20]
+        cdef uint8_t* to = reply + 8
+        c.p = p
+        c.end = p + n
+        c.bad = False
+        group_id = read_text(&c, flexible)
+        generation = read32(&c)
+        member = read_text(&c, flexible)
+        if version >= 3:
+            instance = read_text(&c, flexible)
+            if instance.size >= 0:
+                return None
+        no_tags(&c, flexible)
+        if c.bad or group_id.size < 1 or member.size < 1:
+            return None
+        row = self.find_group(group_id.p, group_id.size)
+        if row is None or row.pending.count or not row.settled():
+            return None
+        group = row.groups.get(row.group_id)
+        if group is None:
+            return None
+        try:
+            member_id = decode(member)
+        except UnicodeDecodeError:
+            return None
+        if not group.quick_heartbeat(row.shard, member_id, generation, self.time(now_ms)):
+            return None
+        store_be32(reply + 4, correlation)
+        if flexible:
+            to[0] = 0
+            to += 1
+        if version >= 1:
+            store_be32(to, 0)
+            to += 4
+        store_be16(to, 0)
+        to += 2
+        if flexible:
+            to[0] = 0
+            to += 1
+        store_be32(reply, <int32_t>(to - reply - 4))
+        self.heartbeats += 1
+        return PyBytes_FromStringAndSize(<const char*>reply, to - reply)
+
+    cdef bytes member_heartbeat(
+        self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms, str client_id, str host
+    ):
+        cdef Cursor c
+        cdef Text group_id, member
+        cdef int32_t epoch
+        cdef int i
+        cdef GroupRow row
+        cdef uint8_t* to
+        c.p = p
+        c.end = p + n
+        c.bad = False
+        group_id = read_text(&c, True)
+        member = read_text(&c, True)
+        epoch = read32(&c)
+        # The rest has to say "as before": no instance, no rack, no time-out, and no list or text after that.
+        if read_uvarint(&c) or read_uvarint(&c) or read32(&c) != -1:
+            return None
+        for i in range(4 if version >= 1 else 3):
+            if read_uvarint(&c):
+                return None
+        no_tags(&c, True)
+        if c.bad or group_id.size < 1 or member.size < 1 or epoch < 1 or not self.modern:
+            return None
+        row = self.find_group(group_id.p, group_id.size)
+        if row is None or row.pending.count or not row.settled():
+            return None
+        group = row.groups.get(row.group_id)
+        if group is None:
+            return None
+        try:
+            member_id = decode(member)
+        except UnicodeDecodeError:
+            return None
+        interval_ms = group.quick_member_heartbeat(
+            row.shard, member_id, epoch, client_id, host, self.time(now_ms)
+        )
+        if interval_ms is None:
+            return None
+        self.reserve(member.size + 64)
+        store_be32(self.scratch + 4, correlation)
+        to = self.scratch + 8
+        to[0] = 0               # the header's tags
+        store_be32(to + 1, 0)   # throttle time
+        store_be16(to + 5, 0)   # error
+        to[7] = 0               # no message
+        to = write_uvarint(to + 8, <uint64_t>member.size + 1)
+        memcpy(to, member.p, member.size)
+        to += member.size
+        store_be32(to, epoch)
+        store_be32(to + 4, <int32_t>interval_ms)
+        to[8] = 0xFF            # no assignment
+        to[9] = 0
+        to += 10
+        store_be32(self.scratch, <int32_t>(to - self.scratch - 4))
+        self.heartbeats += 1
+        return PyBytes_FromStringAndSize(<const char*>self.scratch, to - self.scratch)
 
     cdef int parse_topics(self, Cursor* c, int version) except -1:
         """Read the topics and partitions into `spans` and `pieces`; 0 when that cannot be done here."""
@@ -242,7 +365,7 @@ cdef class CommitPath:
             return None
         row = GroupRow.__new__(GroupRow)
         row.group_id = group_id
-        row.shard, row.pending = found
+        row.shard, row.pending, row.settled = found
         row.groups = row.shard.groups
         row.offsets = row.shard.offsets
         if len(self.by_group) >= ROWS_MAX:
@@ -324,10 +447,7 @@ cdef class CommitPath:
                 ):
                     return 0
         if member_id:
-            if now_ms != self.moment_ms:
-                self.moment = self.now()
-                self.moment_ms = now_ms
-            group.committed(row.shard, member_id, self.moment)
+            group.committed(row.shard, member_id, self.time(now_ms))
         return 1
 
     cdef int write(self, GroupRow row, list topics, list texts, int64_t now_ms) except -1:

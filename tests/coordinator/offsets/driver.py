@@ -17,6 +17,7 @@ from kafka_py.coordinator.machine import Caller, CoordinatorRecord, Moment, Resu
 from kafka_py.coordinator.shard import GroupShard
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.protocol import records_metadata as r
+from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.records import encode_key, encode_value
 from kcore.batch_builder import CONTROL_ABORT, CONTROL_COMMIT, build, build_control
 from kcore.log import COORDINATOR, REPLICA, Log
@@ -49,6 +50,7 @@ class OffsetsDriver:
         self.settings = {**SETTINGS, **settings}
         self.now = Moment(0, WALL_MS)
         self.image = MetadataImage()
+        self.ids = 0
         self.directory = directory
         self.log = Log.open(
             str(directory / "__consumer_offsets-0"), LogConfig(), now_ms=WALL_MS, clean=True
@@ -58,9 +60,14 @@ class OffsetsDriver:
         self.shard = self.fresh()
         self.take_all(self.shard.loaded(self.now))
 
+    def new_id(self) -> str:
+        """Ids that differ."""
+        self.ids += 1
+        return f"id-{self.ids}"
+
     def fresh(self) -> GroupShard:
         """A shard that knows nothing."""
-        return GroupShard(0, settings=self.settings, image=self.image, new_id=lambda: "id")
+        return GroupShard(0, settings=self.settings, image=self.image, new_id=self.new_id)
 
     def ask(self, request: Any, version: int) -> Any:
         """The response to a request; None while there is none."""
@@ -75,6 +82,8 @@ class OffsetsDriver:
             assert reply.response is None
             version = reply.caller.api_version
             reply.response = type(response).decode(response.encode(version), version)
+        if result.then is not None:
+            self.take(result.then(ErrorCode.NONE, self.now))
 
     def take_all(self, results: Iterable[Result]) -> None:
         """`take`, for what comes of itself."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Compiled:
         self.room_bytes = 1 << 20
         self.batch = PendingBatch(self._begun)
         self.found = 0
+        self.settled = True
         self.path = CommitPath(self._find, self._now, driver.image, 4096)
 
     def _begun(self) -> None:
@@ -44,9 +46,10 @@ class Compiled:
         self.batch.bytes_max = self.room_bytes
         self.batch.compression = 0
 
-    def _find(self, group_id: str) -> tuple[GroupShard, PendingBatch] | None:
+    def _find(self, group_id: str) -> tuple[GroupShard, PendingBatch, Callable[[], bool]] | None:
         self.found += 1
-        return None if group_id == "elsewhere" else (self.shard, self.batch)
+        found = self.shard, self.batch, lambda: self.settled
+        return None if group_id == "elsewhere" else found
 
     def _now(self) -> Moment:
         return self.driver.now
