@@ -36,7 +36,7 @@ def test_a_refused_batch_leaves_zeros(tmp_path: Path, size: int) -> None:
     refused: list[tuple[bytes, type[KcoreError]]] = [
         (damaged(batch(size)), BadCrc),
         (batch(size, timestamp=NOW_MS + 10**9), InvalidTimestamp),
-        (batch(size, producer_id=1, producer_epoch=0, base_sequence=-1), InvalidRecord),
+        (batch(size, base_offset=5), InvalidRecord),
     ]
     log.append(batch(size), leader_epoch=0, now_ms=NOW_MS)
     for data, error in refused:
