@@ -1,8 +1,8 @@
 """Members of groups for the recorder: several connections, and names for ids that brokers give.
 
 A JoinGroup or SyncGroup may stay unanswered until others have spoken, so every member has a
-connection of its own. Ids that the broker made up become ``<A>``, ``<B>``, ... in the order in which
-a scenario names them, so that two recordings can be compared.
+connection of its own. Ids that the broker made up become ``<A>``, ``<B>``, ... as a scenario names
+them, so that two recordings can be compared.
 """
 
 from __future__ import annotations

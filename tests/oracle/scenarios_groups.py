@@ -292,7 +292,7 @@ def static_members(r: Recorder) -> None:
 
 
 def leaving(r: Recorder) -> None:
-    """LeaveGroup of unknown groups and members, of those that are only about to join, of several."""
+    """LeaveGroup of unknown groups and members, of those about to join, of several."""
     r.create("groups-a", 4)
     with Stage(r) as s:
         nobody = [{"member_id": "nobody", "group_instance_id": None}]
@@ -347,7 +347,7 @@ def timing_out(r: Recorder) -> None:
         # A session ends.
         ma, generation = join_and_sync(s, a, "cg-session", "A", **quick)
         # A member does not come to the rebalance: the other becomes the leader.
-        mb, _ = join_and_sync(s, b, "cg-late", "B", rebalance_timeout_ms=1000)
+        join_and_sync(s, b, "cg-late", "B", rebalance_timeout_ms=1000)
         mc = admit(s, c, "cg-late", "C")
         began = time.monotonic()
         c.send(JOIN, 9, **join_fields("cg-late", mc, rebalance_timeout_ms=1000))

@@ -145,9 +145,10 @@ def test_same_records(group_pair: Pair) -> None:
         found.append(records(node.data))
     theirs, ours = found
     assert len(theirs) > 20
-    lines = []
-    for group in sorted({*theirs, *ours}):
-        for line in differences(theirs.get(group, []), ours.get(group, [])):
-            if not _allowed("records", f"{group}\n{line}"):
-                lines.append(f"{group} {line}")
+    lines = [
+        f"{group} {line}"
+        for group in sorted({*theirs, *ours})
+        for line in differences(theirs.get(group, []), ours.get(group, []))
+        if not _allowed("records", f"{group}\n{line}")
+    ]
     assert not lines, f"{len(lines)} differences\n" + "\n".join(lines[:200])
