@@ -1,7 +1,8 @@
-"""The five requests that the crash harness needs, written out by hand.
+"""The six requests that the crash harness needs, written out by hand.
 
 On purpose without kafka_py.protocol: what judges the broker must not share its mistakes. Old,
-inflexible versions: Produce 7, Fetch 4, ListOffsets 1, CreateTopics 2, InitProducerId 0.
+inflexible versions: Produce 7, Fetch 4, ListOffsets 1, OffsetFetch 1, CreateTopics 2,
+InitProducerId 0.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-PRODUCE, FETCH, LIST_OFFSETS, CREATE_TOPICS, INIT_PRODUCER_ID = 0, 1, 2, 19, 22
+PRODUCE, FETCH, LIST_OFFSETS, OFFSET_FETCH, CREATE_TOPICS, INIT_PRODUCER_ID = 0, 1, 2, 9, 19, 22
 
 NONE = 0
 OUT_OF_ORDER_SEQUENCE = 45
@@ -170,3 +171,26 @@ def batches(data: bytes) -> Iterator[Stored]:
         producer_id, _, base_sequence, count = struct.unpack_from(">qhii", data, at + 43)
         yield Stored(base_offset, count, producer_id, base_sequence, data[at:end])
         at = end
+
+
+def committed_offsets(
+    conn: Connection, group: str, topic: str, partitions: int
+) -> dict[int, tuple[int, str, int]]:
+    """Partition -> (committed offset or -1, metadata, error code) by OffsetFetch v1."""
+    body = string(group) + struct.pack(">i", 1) + string(topic)
+    body += struct.pack(f">i{partitions}i", partitions, *range(partitions))
+    reply = conn.call(OFFSET_FETCH, 1, body)
+    (length,) = struct.unpack_from(">h", reply, 4)
+    at = 6 + length
+    (count,) = struct.unpack_from(">i", reply, at)
+    at += 4
+    found = {}
+    for _ in range(count):
+        number, offset, size = struct.unpack_from(">iqh", reply, at)
+        at += 14
+        text = reply[at : at + max(size, 0)].decode()
+        at += max(size, 0)
+        (error,) = struct.unpack_from(">h", reply, at)
+        at += 2
+        found[number] = (offset, text, error)
+    return found
