@@ -1,4 +1,4 @@
-"""An append copies a batch behind the end while it sums it: nothing of a refused one may stay there."""
+"""An append copies a batch behind the end while it sums it; nothing of a refused one stays there."""
 
 from pathlib import Path
 
