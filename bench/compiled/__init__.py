@@ -26,7 +26,8 @@ def load(name: str) -> ModuleType:
     compiler += [f"-I{ROOT / 'kcore'}", str(BUILT / f"{name}.c"), "-o", str(made)]
     subprocess.run(compiler, check=True)
     spec = importlib.util.spec_from_file_location(name, made)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
