@@ -50,6 +50,8 @@ SETTINGS = {
     "group.initial.rebalance.delay.ms": "1000",
     "group.max.session.timeout.ms": "1800000",
     "group.consumer.max.size": "10000",
+    "group.consumer.session.timeout.ms": "600000",
+    "group.consumer.max.session.timeout.ms": "600000",
     "offsets.retention.minutes": "100000",
 }
 
