@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from kafka_py.client.errors import Disconnected, NotReachable, NotSupported, TimedOut
 from kafka_py.protocol.api_versions import ApiVersionsRequest, ApiVersionsResponse
@@ -49,8 +49,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the event loop."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
         if sock is not None:
             with contextlib.suppress(OSError):
