@@ -92,9 +92,7 @@ def ownerships(events: Iterable[Event], timing: Timing) -> list[Ownership]:
                         end = float("inf")
                         held[place] = Ownership(member, place, event.t, end, end, doubt=doubt)
             elif event.name in ("revoked", "lost"):
-                for place in event.places:
-                    if (one := held.pop(place, None)) is not None:
-                        done.append(_end(one, event))
+                done += [_end(held.pop(place), event) for place in event.places if place in held]
                 doubt = False
             elif event.name == "restored":
                 for topic, partition, sought, _ in event.data["offsets"]:
@@ -115,7 +113,7 @@ def ownerships(events: Iterable[Event], timing: Timing) -> list[Ownership]:
                     if event.name != "closed":
                         one.exclusive_until = min(one.exclusive_until, timing.silent_until(event.t))
                     one.end = event.t
-                done += [one for one in held.values()]
+                done += list(held.values())
                 held = {}
         done += held.values()
     return done
