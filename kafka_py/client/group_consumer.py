@@ -284,6 +284,11 @@ class GroupConsumer:
         membership = self._membership
         if not wanted or membership is None:
             return
+        if membership.lost or not membership.member_id or membership.epoch < 0:
+            # Without a member id it would pass for an administrator's commit to an empty group.
+            raise BrokerError(
+                ErrorCode.UNKNOWN_MEMBER_ID, what=f"commit in group {self.settings.group}"
+            )
         for attempt in range(STALE_RETRIES_MAX + 1):
             try:
                 await self.cluster.at_coordinator(
