@@ -81,6 +81,7 @@ class Consumer:
 def produce(node: Node, topic: str, count: int) -> None:
     """VerifiableProducer with acks=all: every record acknowledged."""
     words = ("--bootstrap-server", node.bootstrap, "--topic", topic, "--max-messages", count)
+    words = (*words, "--repeating-keys", 40)
     main = "org.apache.kafka.tools.VerifiableProducer"
     with Program(apache.class_path(), main, *words, "--acks", "-1") as producer:
         assert producer.wait(60) == 0, producer.tail()
@@ -146,4 +147,6 @@ def test_members_come_and_go(protocol: str, static: bool, quick_node: Node) -> N
         a.program.until(lambda: covered(members, ends), "all records")
         for member in (a, again):
             member.leave()
-        assert group_offsets(quick_node.bootstrap, topic) == ends
+        # Who has never seen a record of a partition need not commit for it.
+        committed = group_offsets(quick_node.bootstrap, topic)
+        assert {p: o for p, o in committed.items() if o} == {p: o for p, o in ends.items() if o}

@@ -83,7 +83,8 @@ def refused(r: Recorder) -> None:
             {"subscribed_topic_names": None, "subscribed_topic_regex": ""},
             {"member_id": "m" * 100},
         ):
-            for version in (0, 1):
+            # An id that the broker chooses would decide about the assignments that follow.
+            for version in (1,) if more == {"member_id": ""} else (0, 1):
                 s.ask(BEAT, version, **{**good, **more})
         describe(s, "kg-refused", "kg-nope", "")
         describe(s, "kg-nope", version=0, include_authorized_operations=True)

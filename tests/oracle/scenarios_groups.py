@@ -330,12 +330,16 @@ def crowding(r: Recorder) -> None:
             s.ask(JOIN, version, **join_fields(group))
             s.ask(JOIN, version, **join_fields(group, group_instance_id="x"))
         a.ask(JOIN, 9, **join_fields(group, ma))
+        ids: list[str] = []
         for peer, name in ((b, "B"), (c, "C"), (d, "D")):
-            s.name(peer.take(record=False).member_id, name)
+            ids.append(s.name(peer.take(record=False).member_id, name))
         s.describe(group)
         for version in (3, 9):
             s.ask(JOIN, version, **join_fields(group))
             s.ask(JOIN, version, **join_fields(group, ma))
+        for member in ids:
+            s.ask(LEAVE, 5, group_id=group, members=[{"member_id": member}])
+        s.describe(group)
 
 
 def timing_out(r: Recorder) -> None:

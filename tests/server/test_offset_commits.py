@@ -188,3 +188,33 @@ def wait_until_loaded(wire: Wire, group: str) -> None:
             return
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("version", [2, 9, 10])
+def test_a_topic_without_partitions_is_not_answered(
+    ready: tuple[Broker, dict[str, bytes]], version: int
+) -> None:
+    """As Kafka: it has no row in the answer, alone or beside another topic."""
+    broker, topics = ready
+    bare = T(name="t", topic_id=topics["t"], partitions=[])
+    with Wire(broker.bootstrap_servers) as wire:
+        alone = OffsetCommitRequest(group_id="bare", topics=[bare])
+        assert wire.call(alone, version).topics == []
+        beside = commit("bare", ("u", 0, 5), ids=topics)
+        beside.topics.insert(0, bare)
+        answer = wire.call(beside, version)
+        assert [len(topic.partitions) for topic in answer.topics] == [1]
+        assert codes(answer) == [ErrorCode.NONE]
+
+
+@pytest.mark.parametrize("kind", [-1, 3, 99])
+def test_a_kind_of_coordinator_that_is_unknown(
+    ready: tuple[Broker, dict[str, bytes]], kind: int
+) -> None:
+    """INVALID_REQUEST with that error's own text, in the batched versions as well."""
+    broker, _ = ready
+    with Wire(broker.bootstrap_servers) as wire:
+        found = wire.call(FindCoordinatorRequest(key_type=kind, coordinator_keys=["x"]), 4)
+        row = found.coordinators[0]
+        assert row.error_code == ErrorCode.INVALID_REQUEST
+        assert row.error_message == ErrorCode.INVALID_REQUEST.message

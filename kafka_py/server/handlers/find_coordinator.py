@@ -74,7 +74,8 @@ async def find_coordinator(
 async def locate(node: Node, context: RequestContext, key_type: int, key: str) -> Located:
     """The coordinator of one key."""
     if key_type != GROUP:
-        return Located(ErrorCode.INVALID_REQUEST, ABSENT.get(key_type))
+        why = ABSENT.get(key_type, ErrorCode.INVALID_REQUEST.message)
+        return Located(ErrorCode.INVALID_REQUEST, why)
     topic = node.image.topics.get(OFFSETS_TOPIC)
     if topic is None:
         await node.auto_create_topics([OFFSETS_TOPIC], context)

@@ -69,9 +69,9 @@ def offset_commit(node: Node, context: RequestContext, request: OffsetCommitRequ
 
 
 def exists(image: MetadataImage, topic: CommitTopic) -> bool:
-    """Whether every partition is there."""
+    """Whether every partition is there, and one is named: a topic without any is not answered."""
     known = image.topics.get(topic.name)
-    if known is None:
+    if known is None or not topic.partitions:
         return False
     partitions = known.partitions
     return all(partition.partition_index in partitions for partition in topic.partitions)
