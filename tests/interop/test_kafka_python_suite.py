@@ -118,7 +118,7 @@ def test_it_is_the_version_of_the_list() -> None:
 
 
 def test_the_same_passes(outcomes: dict[str, str]) -> None:
-    """All that pass against Apache's broker pass; what is known not to, with its reason, does not."""
+    """What passes against Apache's passes; what is known not to, for its reason, does not."""
     expected = set(EXPECTED["passed"])
     passed = {name for name, outcome in outcomes.items() if outcome == "passed"}
     if apache.against() == "apache":

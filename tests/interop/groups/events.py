@@ -2,14 +2,16 @@
 
 A member prints lines of JSON, each with ``t`` (seconds since the epoch) and ``event``:
 
-- ``started``, ``closed``, ``sleeping``, ``woke``; ``error`` when the client gave up;
+- ``waiting`` (to be told to join, if the spec has ``waits``), ``started``, ``closed``,
+  ``sleeping``, ``woke``; ``error`` when the client gave up;
 - ``assigned`` (printed when the callback begins), ``revoked`` and ``lost`` (printed when it ends),
   with ``partitions``: [topic, partition] each. So an ownership is never printed shorter than it is;
 - ``restored`` after assigned, if it seeks: ``offsets``: [topic, partition, sought, committed];
 - ``records``: ``topic``, ``partition``, ``first``, ``last``, ``count``; before their commit;
 - ``committed`` after a commit, ``offsets``: [topic, partition, offset]; ``commit_failed``.
 
-The test adds what it did to a member: ``paused`` and ``resumed`` (signals) and ``killed``.
+The test adds what it did to a member: ``paused`` and ``resumed`` (signals), ``killed``, and
+``replaced`` when another is about to come with its instance id.
 """
 
 from __future__ import annotations
@@ -108,6 +110,9 @@ def ownerships(events: Iterable[Event], timing: Timing) -> list[Ownership]:
                 limit = timing.silent_until if event.name == "paused" else timing.idle_until
                 for one in held.values():
                     one.exclusive_until = min(one.exclusive_until, limit(event.t))
+            elif event.name == "replaced":
+                for one in held.values():
+                    one.exclusive_until = event.t
             elif event.name in ("killed", "closed", "error"):
                 for one in held.values():
                     if event.name != "closed":

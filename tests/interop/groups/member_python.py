@@ -35,6 +35,12 @@ class Member:
             self._commands.put(line.strip())
         self._commands.put("close")
 
+    def wait(self) -> None:
+        """Until told to join, where the spec says so."""
+        if self.spec["waits"]:
+            self.say("waiting")
+            self._commands.get()
+
     def command(self) -> str | None:
         """The next command, if there is one."""
         try:
@@ -96,6 +102,7 @@ class LibrdkafkaMember(Member):
         self.incremental = self.spec["assignor"] == "cooperative-sticky"
         if self.spec["protocol"] == "consumer":
             self.incremental = True
+        self.wait()
         consumer = Consumer(self._settings())
         topics = [f"^{self.spec['pattern']}"] if self.spec["pattern"] else self.spec["topics"]
         consumer.subscribe(
@@ -231,6 +238,7 @@ class KafkaPythonMember(Member):
             "sticky": StickyPartitionAssignor,
             "cooperative-sticky": CooperativeStickyAssignor,
         }
+        self.wait()
         consumer = KafkaConsumer(
             bootstrap_servers=spec["bootstrap"],
             client_id=spec["client"],
@@ -307,6 +315,7 @@ class AiokafkaMember(Member):
             "roundrobin": RoundRobinPartitionAssignor,
             "sticky": StickyPartitionAssignor,
         }
+        self.wait()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=spec["bootstrap"],
             client_id=spec["client"],

@@ -168,6 +168,14 @@ class Member:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
 
+    def replaced(self) -> None:
+        """Another with its instance id is about to come."""
+        self._did("replaced")
+
+    def rebalances(self) -> int:
+        """How often partitions came or went."""
+        return sum(bool(e.places) for n in ("assigned", "revoked", "lost") for e in self.said(n))
+
     def pause(self) -> None:
         """SIGSTOP: it heartbeats no longer, and does not know."""
         self._did("paused")

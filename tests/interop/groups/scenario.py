@@ -132,6 +132,7 @@ class Scenario:
             "topics": [self.topic],
             "pattern": None,
             "instance": None,
+            "waits": False,
             "protocol": self.kind.protocol,
             "assignor": self.kind.assignor,
             "session_ms": SESSION_MS,

@@ -223,6 +223,10 @@ public class GroupMember implements ConsumerRebalanceListener {
         Thread listener = new Thread(this::listen);
         listener.setDaemon(true);
         listener.start();
+        if (spec.get("waits").asBoolean()) {
+            say(event("waiting"));
+            commands.take();
+        }
         if (!spec.get("pattern").isNull()) {
             consumer.subscribe(new SubscriptionPattern(spec.get("pattern").asText()), this);
         } else {
