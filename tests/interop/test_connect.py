@@ -54,7 +54,7 @@ class Worker:
             "heartbeat.interval.ms": "1000",
             "scheduled.rebalance.max.delay.ms": "1000",
             "listeners": f"http://127.0.0.1:{self.port}",
-            "plugin.discovery": "only_scan",
+            "plugin.discovery": "service_load",
         }
         config.write_text("".join(f"{k}={v}\n" for k, v in settings.items()))
         main = "org.apache.kafka.connect.cli.ConnectDistributed"
