@@ -42,7 +42,7 @@ def test_static_members(kind: Kind, node: Node) -> None:
     """One comes back to what it had and nobody notices; a twin is refused, or takes over."""
     require(CLIENTS[kind.client].missing())
     with scenario(node.bootstrap, kind, f"static-{kind.name}") as one:
-        # One after another: kafka-python 3.0.12 can hang when it is asked to join anew while joining.
+        # One after another, for kafka-python's sake: see test_groups.py.
         for name in "abc":
             one.start(name, instance=f"static-{name}")
             one.settle(*one.members)

@@ -49,7 +49,12 @@ KINDS = [
 def life(one: Scenario) -> None:
     """Two members, two late ones; one paused, one killed, one asleep; one leaves; all is read."""
     kind = one.kind
-    a, b = one.start("a"), one.start("b")
+    # Two that join an empty group at once have left a kafka-python member stuck in its second join,
+    # at Apache's broker as at ours.
+    a = one.start("a")
+    if kind.client == "kafka-python":
+        one.settle(a)
+    b = one.start("b")
     one.settle(a, b)
     before = [a.owned, b.owned]
     c, d = one.start("c"), one.start("d")
