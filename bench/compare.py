@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import mmap
+import signal
 import sys
 import tempfile
 import time
@@ -124,6 +125,8 @@ def main() -> int:
     parser.add_argument("--cold-memory", action="store_true", help="do not touch memory first")
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
+    # Asked to end, it ends its brokers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     known = {case.name for case in CASES}
     if wrong := [name for name in arguments.cases if name not in known]:
         parser.error(f"no such case: {', '.join(wrong)}; there are {', '.join(sorted(known))}")

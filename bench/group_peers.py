@@ -210,6 +210,9 @@ class Classic:
         return self.peer.frame(request, HEARTBEAT_VERSION)
 
 
+WATCH_S = 0.02
+
+
 class Modern:
     """A member of a consumer group (KIP-848)."""
 
@@ -279,11 +282,21 @@ async def settle(members: Sequence[Modern], partitions: int, pause_s: float) -> 
             and len({member.epoch for member in members}) == 1
         )
 
+    # Asked once a while for all: a thousand members asking after each heartbeat would cost
+    # more than the coordinator does.
+    over = False
+
+    async def watch() -> None:
+        nonlocal over
+        while not settled():
+            await asyncio.sleep(WATCH_S)
+        over = True
+
     async def go_on(member: Modern) -> None:
         await member.beat()
-        while not settled():
+        while not over:
             if not member.changed:
                 await asyncio.sleep(pause_s)
             await member.beat()
 
-    await asyncio.gather(*map(go_on, members))
+    await asyncio.gather(watch(), *map(go_on, members))

@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -372,6 +373,8 @@ def main() -> int:
     parser.add_argument("--warm", type=float, default=20.0, help="seconds of warming Apache")
     parser.add_argument("--out", type=Path, default=OUT / "groups.json")
     arguments = parser.parse_args()
+    # Asked to end, it ends its brokers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if wrong := [name for name in arguments.cases if name not in CASES]:
         parser.error(f"no such case: {', '.join(wrong)}; there are {', '.join(CASES)}")
     wanted = [name for name in CASES if not arguments.cases or name in arguments.cases]
