@@ -145,7 +145,7 @@ def test_spring_kafka(protocol: str, kotlin_classes: str, quick_node: Node) -> N
             two.until(
                 lambda: group_offsets(quick_node.bootstrap, group) == ends, "offsets at the end"
             )
-            two.stop()
+            two.stop(60)
             assert len(events(two, "REVOKED")) >= 6
 
 
