@@ -20,10 +20,14 @@
 
 Life of an append (one copy)::
 
-    caller's bytes --validate (may drop the GIL)--> lock --producer check--> [duplicate: answer, done]
-       --> leader epoch new? its checkpoint is made durable first --> segment full? roll
-       --> copy into the map, offset and epoch patched in the copy --> index entries --> end published
+    lock --> header --> CRC summed and everything but the header copied behind the end, in one go (may drop the GIL)
+       --> records validated --> producer check --> [duplicate: zeros where the copy was, answer, done]
+       --> leader epoch new? its checkpoint is made durable first --> segment full? roll, and copy there
+       --> header with offset and epoch --> index entries --> end published
        --> producer state, aborted transactions --> unlock
+
+A refused batch leaves zeros too: what is behind the end may be looked at by a recovery. A batch that has to
+be compressed anew, is small, or begins where no page is populated yet, is copied when it has been accepted.
 
 Errors of the disk: the first one marks the LogDirFailure that all logs of a directory share; from then
 on everything that writes raises LogFailed. Nothing is retried, because after a failed sync the kernel
