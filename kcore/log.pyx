@@ -27,7 +27,7 @@ Life of an append (one copy)::
        --> producer state, aborted transactions --> unlock
 
 A refused batch leaves zeros too: what is behind the end may be looked at by a recovery. A batch that has to
-be compressed anew, is small, or begins where no page is populated yet, is copied when it has been accepted.
+be compressed anew, is small, or has no room in this map, is copied when it has been accepted.
 
 Errors of the disk: the first one marks the LogDirFailure that all logs of a directory share; from then
 on everything that writes raises LogFailed. Nothing is retried, because after a failed sync the kernel
