@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka_py.cli.failures import USER, Failure
-from kafka_py.cli.output import DIM, coloured, count, silence, styled, tell
+from kafka_py.cli.output import DIM, abandoned, coloured, count, silence, styled, tell
 
 if TYPE_CHECKING:
     from kafka_py.client.cluster import Cluster
@@ -131,7 +131,7 @@ class Consumption:
     @property
     def done(self) -> bool:
         """Whether there is nothing more to be printed."""
-        return self.stopping or self.left <= 0
+        return self.stopping or self.left <= 0 or (self.printed > 0 and abandoned())
 
     async def run(self) -> int:
         """Consume until it is done; the exit status."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, TextIO
@@ -86,6 +87,17 @@ def runs(numbers: Iterable[int]) -> str:
         else:
             found.append([number, number])
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in found)
+
+
+def abandoned() -> bool:
+    """Whether stdout is a pipe or socket that nobody reads any more, as after ``| head``."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:
+        return False
+    watch = select.poll()
+    watch.register(descriptor, 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in watch.poll(0))
 
 
 def silence() -> None:

@@ -271,6 +271,16 @@ def test_consume_alone(kafka):
     assert len(out.splitlines()) == 10
 
 
+def test_consume_ends_when_nobody_reads_it_any_more(bootstrap):
+    running = Running(bootstrap, "orders", "--group", "piped", "--from-beginning")
+    assert running.process.stdout.readline().startswith("orders-")
+    running.process.stdout.close()
+    assert running.process.wait(30) == 0
+    running._reader.join(30)
+    running.process.stderr.close()
+    assert "left group piped" in running.told[-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "reason"),
     [
