@@ -59,6 +59,7 @@ def written(path: Path, records_a_batch: int) -> Log:
 
 @pytest.fixture(scope="module", params=[100, 1], ids=["100 a batch", "1 a batch"])
 def log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
+    """A log of commits."""
     made = written(tmp_path_factory.mktemp("offsets"), request.param)
     yield made
     made.close()

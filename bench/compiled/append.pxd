@@ -1,0 +1,4 @@
+# bench.compiled.append: the clock of its loops.
+
+# Monotonic seconds.
+cdef double seconds() noexcept nogil
