@@ -9,7 +9,7 @@ def crc32c_with(implementation: str, data: Buffer, crc: int = 0) -> int:
     """As `crc32c`, by an implementation named in `implementations()`; ValueError for another."""
 
 def copy_with(implementation: str, target: Buffer, data: Buffer, crc: int = 0) -> int:
-    """The sum of `data` and, on the way, its copy to the beginning of `target`: what an append does.
+    """The sum of `data` and, on the way, its copy at the beginning of `target`, as an append does.
 
     By "avx512" or, for any other name of `implementations()`, block by block. ValueError for an
     unknown name or a target that is too short.

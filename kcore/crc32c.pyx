@@ -22,7 +22,7 @@ cdef extern from "crc32c_impl.h" nogil:
     int kcore_crc32c_has_wide() noexcept
     void kcore_crc32c_init() noexcept
 
-WIDE = "avx512"
+cdef str WIDE = "avx512"
 
 kcore_crc32c_init()
 
@@ -65,7 +65,7 @@ def crc32c_with(str implementation not None, const uint8_t[::1] data not None, u
 
 
 def copy_with(str implementation not None, uint8_t[::1] target not None, const uint8_t[::1] data not None, uint32_t crc=0):
-    """The sum of `data` and, on the way, its copy to the beginning of `target`: what an append does.
+    """The sum of `data` and, on the way, its copy at the beginning of `target`, as an append does.
 
     By "avx512" or, for any other name of `implementations()`, block by block. ValueError for an
     unknown name or a target that is too short.

@@ -16,7 +16,6 @@ from tests.oracle import apache
 from tests.oracle.node import Node
 from tests.oracle.under_test import require
 
-
 #: Sessions of the consumer protocol are the broker's to set; these let a test wait for one to end.
 SHORT_SESSIONS = {
     "group.consumer.min.session.timeout.ms": "5000",

@@ -1,4 +1,4 @@
-"""An append copies a batch behind the end while it sums it; nothing of a refused one stays there."""
+"""An append copies a batch behind the end while it sums it; of a refused one nothing stays."""
 
 from pathlib import Path
 
