@@ -165,7 +165,8 @@ def test_everything_is_there_after_a_restart(tmp_path: Any) -> None:
     expected: dict[str, dict[tuple[str, int], int]] = {}
     with Broker(data=tmp_path) as broker, Wire(broker.bootstrap_servers) as wire:
         make_topic(wire, "t", 4)
-        wait_until_loaded(wire, "g0")
+        for number in range(20):
+            wait_until_loaded(wire, f"g{number}")
         for number in range(300):
             group, index = f"g{rng.randrange(20)}", rng.randrange(4)
             wire.send(commit(group, ("t", index, number)), rng.choice((5, 7, 9)))
@@ -173,8 +174,8 @@ def test_everything_is_there_after_a_restart(tmp_path: Any) -> None:
         assert all(codes(wire.receive()) == [0] for _ in range(300))
         assert broker.node.groups.commits.commits >= 250
     with Broker(data=tmp_path) as broker, Wire(broker.bootstrap_servers) as wire:
-        wait_until_loaded(wire, "g0")
         for group, offsets in expected.items():
+            wait_until_loaded(wire, group)
             assert fetched(wire, group) == offsets
 
 
