@@ -15,7 +15,7 @@ from kafka_py.protocol.group_offsets import (
     OffsetDeleteRequest,
     OffsetFetchRequest,
 )
-from kafka_py.protocol.groups import FindCoordinatorRequest
+from kafka_py.protocol.groups import FindCoordinatorRequest, ListGroupsRequest
 from kafka_py.server.broker import Broker
 from tests.server.conftest import make_topic
 from tests.server.wire import Wire
@@ -36,6 +36,10 @@ def ready() -> Iterator[tuple[Broker, dict[str, bytes]]]:
                 wire.call(commit("warm", ("t", 0, 1)), 9)
             ).count(ErrorCode.NOT_COORDINATOR):
                 break
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        # The listing answers when every coordinator does.
+        while wire.call(ListGroupsRequest(), 5).error_code:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         yield broker, topics
