@@ -62,6 +62,7 @@ interop: $(VENV)/.built $(VENV)/.extra-test  ## real clients: librdkafka, kafka-
 bench: $(VENV)/.built $(VENV)/.extra-test $(VENV)/.extra-bench  ## kcore and the node beside a warm Apache Kafka (about half an hour)
 	@$(PY) -m pytest -q bench --benchmark-enable --benchmark-only --benchmark-json=bench/out/kcore.json --benchmark-columns=min,median,ops
 	@$(PY) -m bench.compare
+	@$(PY) -m bench.groups
 
 bench-quick: $(VENV)/.built $(VENV)/.extra-test $(VENV)/.extra-bench  ## the node's cases without Apache, seconds each
 	@$(PY) -m bench.compare --only-ours --seconds 1 --passes 1 --cold-memory
