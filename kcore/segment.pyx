@@ -199,7 +199,7 @@ cdef class Segment:
 
     cdef void unstage(self) noexcept:
         """Zeros again: a recovery must not come upon bytes that were refused."""
-        if self.staged:
+        if self.staged and self.mapping is not None:
             memset(self.mapping.data + self.end, 0, self.staged)
             self.staged = 0
 
@@ -389,14 +389,9 @@ cdef class Segment:
                 if not sound(data, position, limit, &size):
                     self.raise_damaged(position)
                 stop = position + size
-        if stop < self.end:
-            next_offset = <int64_t>load_be64(data + stop)
-            self.hint_offset = next_offset
-            self.hint_position = stop
-        else:
-            next_offset = self.next_offset
-            self.hint_offset = next_offset
-            self.hint_position = stop
+        next_offset = <int64_t>load_be64(data + stop) if stop < self.end else self.next_offset
+        self.hint_offset = next_offset
+        self.hint_position = stop
         return self.slice_at(offset, position, stop, next_offset)
 
     cdef LogSlice slice_at(self, int64_t offset, Py_ssize_t position, Py_ssize_t stop, int64_t next_offset):
@@ -576,6 +571,7 @@ cdef class Segment:
         """Gives up the map whatever happens: the segment is closed or deleted."""
         cdef Segment other
         self.mapping = None
+        self.staged = 0
         open_segments.discard(self)
         if self.is_pinned() and not self.deleted:
             for path, other in list(lingering.items()):

@@ -175,14 +175,16 @@ def what_next(bootstrap: str) -> None:
         (
             "Python",
             '.venv/bin/python -c "from confluent_kafka import *; '
-            f"c = Consumer({{'bootstrap.servers': '{bootstrap}', 'group.id': 'me'}}); "
-            f"c.assign([TopicPartition('{TOPIC}', 0, 0)]); print(c.poll(10).value())\"",
+            f"c = Consumer({{'bootstrap.servers': '{bootstrap}', 'group.id': 'me', "
+            "'auto.offset.reset': 'earliest'}); "
+            f"c.subscribe(['{TOPIC}']); print(c.poll(30).value()); c.close()\"",
         ),
         (
             "Java",
             f"kafka-console-consumer.sh --bootstrap-server {bootstrap} --topic {TOPIC} "
-            "--partition 0 --offset earliest --max-messages 3",
+            "--group us --from-beginning --max-messages 3",
         ),
+        ("groups", f".venv/bin/python -m kafka_py groups describe me us -b {bootstrap}"),
         ("storage", f".venv/bin/python -m kcore dump data/{TOPIC}-0"),
     ):
         console.print(f"  [bold]{name:<8}[/bold]", end="")

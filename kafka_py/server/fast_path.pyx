@@ -9,11 +9,13 @@ partition's error code.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 
+from kafka_py.protocol.cursor cimport (
+    Cursor, has, no_tags, point, read16, read32, read64, read8, read_count, read_uvarint,
+)
 from kafka_py.replication.partition cimport Partition
 from kafka_py.server.output cimport Output
-from kcore.endian cimport load_be16, load_be32, load_be64
 from kcore.log cimport AppendedStruct, Log
 from kcore.segment cimport LogSlice
 
@@ -31,68 +33,6 @@ cdef enum:
     TRANSACTIONAL = 0x10
     CODEC_ZSTD = 4
     AT_ATTRIBUTES = 21
-
-cdef struct Cursor:
-    const uint8_t* p
-    const uint8_t* end
-    bint bad
-
-cdef inline bint has(Cursor* c, Py_ssize_t n) noexcept nogil:
-    if c.bad or n < 0 or c.end - c.p < n:
-        c.bad = True
-        return False
-    return True
-
-cdef inline int read8(Cursor* c) noexcept nogil:
-    if not has(c, 1):
-        return 0
-    c.p += 1
-    return <int8_t>(c.p - 1)[0]
-
-cdef inline int read16(Cursor* c) noexcept nogil:
-    if not has(c, 2):
-        return 0
-    c.p += 2
-    return <int16_t>load_be16(c.p - 2)
-
-cdef inline int32_t read32(Cursor* c) noexcept nogil:
-    if not has(c, 4):
-        return 0
-    c.p += 4
-    return <int32_t>load_be32(c.p - 4)
-
-cdef inline int64_t read64(Cursor* c) noexcept nogil:
-    if not has(c, 8):
-        return 0
-    c.p += 8
-    return <int64_t>load_be64(c.p - 8)
-
-cdef inline int64_t read_uvarint(Cursor* c) noexcept nogil:
-    """At most five bytes; the declined rest is judged by the general path."""
-    cdef int64_t value = 0
-    cdef int shift = 0
-    cdef uint8_t byte
-    while shift < 35:
-        if not has(c, 1):
-            return 0
-        byte = c.p[0]
-        c.p += 1
-        value |= <int64_t>(byte & 0x7F) << shift
-        if byte < 0x80:
-            return value
-        shift += 7
-    c.bad = True
-    return 0
-
-cdef inline int64_t read_count(Cursor* c, bint flexible) noexcept nogil:
-    """An array's or a byte string's length; -1 for null."""
-    if flexible:
-        return read_uvarint(c) - 1
-    return read32(c)
-
-cdef inline void no_tags(Cursor* c, bint flexible) noexcept nogil:
-    if flexible and read_uvarint(c) != 0:
-        c.bad = True
 
 cdef inline bint is_ascii(const uint8_t* p, Py_ssize_t n) noexcept nogil:
     """Whether text is surely well formed; other text is judged by the general path."""
@@ -197,9 +137,7 @@ cdef class FastPath:
         cdef Partition partition
         cdef list partitions
         cdef object known
-        c.p = p
-        c.end = p + n
-        c.bad = False
+        point(&c, p, n)
         if flexible:
             if read_uvarint(&c) != 0:
                 return DECLINED
@@ -335,9 +273,7 @@ cdef class FastPath:
         cdef list partitions = []
         cdef list slices = []
         cdef object known
-        c.p = p
-        c.end = p + n
-        c.bad = False
+        point(&c, p, n)
         if version <= 14 and read32(&c) != -1:
             return DECLINED
         max_wait_ms = read32(&c)

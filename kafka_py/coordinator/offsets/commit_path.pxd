@@ -4,15 +4,11 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from kafka_py.coordinator.batch cimport PendingBatch
 from kafka_py.coordinator.offsets.committed cimport CommittedOffsets
+from kafka_py.protocol.cursor cimport Cursor
 
 cdef enum:
     PIECES_MAX = 256
     TOPICS_MAX = 64
-
-cdef struct Cursor:
-    const uint8_t* p
-    const uint8_t* end
-    bint bad
 
 cdef struct Text:
     const uint8_t* p

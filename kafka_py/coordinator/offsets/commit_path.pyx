@@ -8,13 +8,16 @@ anything happened, and the general path does it again from the start.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
 from kafka_py.coordinator.batch cimport PendingBatch, bound
 from kafka_py.coordinator.offsets.committed cimport CommittedOffsets, new_committed
-from kcore.endian cimport load_be16, load_be32, load_be64, store_be16, store_be32, store_be64
+from kafka_py.protocol.cursor cimport (
+    Cursor, has, no_tags, point, read16, read32, read64, read_count, read_uvarint,
+)
+from kcore.endian cimport store_be16, store_be32, store_be64
 from kcore.varint cimport write_uvarint
 
 cdef extern from "Python.h":
@@ -36,44 +39,6 @@ cdef enum:
     ROWS_MAX = 65536
 
 
-cdef inline bint has(Cursor* c, Py_ssize_t n) noexcept nogil:
-    if c.bad or n < 0 or c.end - c.p < n:
-        c.bad = True
-        return False
-    return True
-
-cdef inline int16_t read16(Cursor* c) noexcept nogil:
-    if not has(c, 2):
-        return 0
-    c.p += 2
-    return <int16_t>load_be16(c.p - 2)
-
-cdef inline int32_t read32(Cursor* c) noexcept nogil:
-    if not has(c, 4):
-        return 0
-    c.p += 4
-    return <int32_t>load_be32(c.p - 4)
-
-cdef inline int64_t read64(Cursor* c) noexcept nogil:
-    if not has(c, 8):
-        return 0
-    c.p += 8
-    return <int64_t>load_be64(c.p - 8)
-
-cdef inline int64_t read_uvarint(Cursor* c) noexcept nogil:
-    cdef int64_t value = 0
-    cdef int shift = 0
-    while shift < 35:
-        if not has(c, 1):
-            return 0
-        value |= <int64_t>(c.p[0] & 0x7F) << shift
-        c.p += 1
-        if (c.p - 1)[0] < 0x80:
-            return value
-        shift += 7
-    c.bad = True
-    return 0
-
 cdef inline Text read_text(Cursor* c, bint flexible) noexcept nogil:
     cdef Text text
     text.size = <Py_ssize_t>read_uvarint(c) - 1 if flexible else read16(c)
@@ -83,17 +48,6 @@ cdef inline Text read_text(Cursor* c, bint flexible) noexcept nogil:
     if text.size > 0 and has(c, text.size):
         c.p += text.size
     return text
-
-cdef inline int64_t read_count(Cursor* c, bint flexible) noexcept nogil:
-    return read_uvarint(c) - 1 if flexible else read32(c)
-
-cdef inline int no_tags(Cursor* c, bint flexible) noexcept nogil:
-    """Tagged fields are none of this path's business."""
-    if flexible and (not has(c, 1) or c.p[0]):
-        c.bad = True
-    elif flexible:
-        c.p += 1
-    return 0
 
 cdef inline str decode(Text text):
     return PyUnicode_DecodeUTF8(<const char*>text.p, text.size, NULL)
@@ -164,9 +118,7 @@ cdef class CommitPath:
         cdef list topics, texts
         cdef str member_id
         cdef object instance_id = None
-        c.p = p
-        c.end = p + n
-        c.bad = False
+        point(&c, p, n)
         group = read_text(&c, flexible)
         epoch = read32(&c)
         member = read_text(&c, flexible)
@@ -212,9 +164,7 @@ cdef class CommitPath:
         cdef GroupRow row
         cdef uint8_t reply[20]
         cdef uint8_t* to = reply + 8
-        c.p = p
-        c.end = p + n
-        c.bad = False
+        point(&c, p, n)
         group_id = read_text(&c, flexible)
         generation = read32(&c)
         member = read_text(&c, flexible)
@@ -262,9 +212,7 @@ cdef class CommitPath:
         cdef int i
         cdef GroupRow row
         cdef uint8_t* to
-        c.p = p
-        c.end = p + n
-        c.bad = False
+        point(&c, p, n)
         group_id = read_text(&c, True)
         member = read_text(&c, True)
         epoch = read32(&c)
