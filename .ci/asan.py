@@ -1,4 +1,4 @@
-"""Build kcore under ASan and UBSan beside the tree; run its tests or the fuzzers on it.
+"""Build what is compiled under ASan and UBSan beside the tree; run its tests or the fuzzers on it.
 
 ``setup.py build`` places every file in build/asan/lib, so that no release module can shadow a
 sanitized one; Python runs with -P for the same reason. Leak detection is off: CPython keeps memory
@@ -13,7 +13,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "asan"
-FUZZERS = ("tests.fuzz.batch", "tests.fuzz.request")
+FUZZERS = ("tests.fuzz.batch", "tests.fuzz.request", "tests.fuzz.groups")
+TESTS = (
+    "tests/kcore",
+    "tests/fuzz",
+    "tests/coordinator/offsets",
+    "tests/coordinator/test_loading.py",
+)
 
 
 def build() -> Path:
@@ -56,7 +62,7 @@ def main() -> int:
     """Run the tests of kcore (default), or each fuzzer for so many seconds."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fuzz", type=float, metavar="SECONDS", help="run the fuzzers instead")
-    parser.add_argument("tests", nargs="*", default=["tests/kcore", "tests/fuzz"])
+    parser.add_argument("tests", nargs="*", default=TESTS)
     arguments = parser.parse_args()
     lib = build()
     env = environment(lib)
