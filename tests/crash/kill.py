@@ -7,14 +7,13 @@ directory, and a line in the ledger. Runs go on where the ledger ends.
 
 from __future__ import annotations
 
-import argparse
 import random
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.crash import ledger
+from tests.crash import campaign, ledger
 from tests.crash.load import Load, Violation
 from tests.oracle import apache
 from tests.oracle.node import Node
@@ -105,23 +104,7 @@ def batch(seed: int, cycles: int, properties: Mapping[str, str]) -> dict[str, ob
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cycles", type=int, default=50, help="how many in all")
-    parser.add_argument("--seed", type=int, help="run this seed again, 50 cycles, no ledger")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    args = parser.parse_args()
-    properties = dict(pair.split("=", 1) for pair in args.set)
-    left = args.cycles
-    failed = 0
-    while left > 0:
-        seed = args.seed if args.seed is not None else ledger.next_seed(ROW)
-        line = batch(seed, min(left, CYCLES_PER_BATCH), properties)
-        if args.seed is None and apache.against() == "kafka_py":
-            ledger.append(line)
-        failed += line["result"] != "ok"
-        left -= CYCLES_PER_BATCH
-        print(f"{line}", flush=True)
-    return 1 if failed else 0
+    return campaign.run(__doc__, ROW, batch, cycles_per_batch=CYCLES_PER_BATCH)
 
 
 if __name__ == "__main__":

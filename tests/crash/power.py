@@ -8,7 +8,6 @@ not to flush (``--set kafka_py.flush.policy=none`` ours, none for Apache's): it 
 
 from __future__ import annotations
 
-import argparse
 import random
 import signal
 import sys
@@ -17,7 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.crash import ledger
+from tests.crash import campaign, ledger
 from tests.crash.image import SHM, Disk, missing
 from tests.crash.kill import PROPERTIES
 from tests.crash.load import Load, Violation
@@ -117,27 +116,11 @@ def batch(seed: int, cycles: int, properties: Mapping[str, str]) -> dict[str, ob
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cycles", type=int, default=25, help="how many in all")
-    parser.add_argument("--seed", type=int, help="run this seed again, 25 cycles, no ledger")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    args = parser.parse_args()
     absent = missing()
     if absent:
         print(absent, file=sys.stderr)
         return 2
-    properties = dict(pair.split("=", 1) for pair in args.set)
-    left = args.cycles
-    failed = 0
-    while left > 0:
-        seed = args.seed if args.seed is not None else ledger.next_seed(ROW)
-        line = batch(seed, min(left, CYCLES_PER_BATCH), properties)
-        if args.seed is None and not properties and apache.against() == "kafka_py":
-            ledger.append(line)
-        failed += line["result"] != "ok"
-        left -= CYCLES_PER_BATCH
-        print(f"{line}", flush=True)
-    return 1 if failed else 0
+    return campaign.run(__doc__, ROW, batch, cycles_per_batch=CYCLES_PER_BATCH)
 
 
 if __name__ == "__main__":

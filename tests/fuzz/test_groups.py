@@ -20,6 +20,10 @@ def test_the_fuzzer_can_find_something(tmp_path: Path, monkeypatch: pytest.Monke
     fuzzer = Fuzzer(21, tmp_path)
     monkeypatch.setattr(groups, "general_answer", lambda *_: b"otherwise")
     monkeypatch.setattr(groups, "general_commit", lambda *_: b"otherwise")
-    with pytest.raises(Finding, match="is right"):
+
+    def run() -> None:
         for _ in range(1000):
             fuzzer.once()
+
+    with pytest.raises(Finding, match="is right"):
+        run()

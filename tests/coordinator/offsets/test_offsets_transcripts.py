@@ -1,37 +1,16 @@
-"""Scripted offsets: each file in `transcripts/` is commands and, below `----`, what came of them.
-
-The commands are those of `tests.coordinator.offsets.player`. Rewrite the transcripts with
-``pytest tests/coordinator/offsets --rewrite`` and review them as a diff.
-"""
+"""Scripted offsets: the commands are those of `tests.coordinator.offsets.player`."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
+from tests.coordinator import transcripts
 from tests.coordinator.offsets.driver import OffsetsDriver
 from tests.coordinator.offsets.player import Player
 
-SCRIPTS = sorted(Path(__file__).with_name("transcripts").glob("*.txt"))
-
-
-def transcript(text: str, driver: OffsetsDriver) -> str:
-    """A script with the transcript that it leads to now; comments stay."""
-    player = Player(driver)
-    out: list[str] = []
-    skipping = False
-    for line in text.splitlines():
-        if skipping:
-            skipping = bool(line.strip())
-        elif not line.strip() or line.startswith("#"):
-            out.append(line)
-        elif line == "----":
-            skipping = True
-        else:
-            out += [line, "----", *filter(None, [player.play(line)]), ""]
-    return re.sub(r"\n\n\n+", "\n\n", "\n".join(out)).rstrip() + "\n"
+SCRIPTS = transcripts.scripts(__file__)
 
 
 def test_there_are_scripts() -> None:
@@ -40,9 +19,4 @@ def test_there_are_scripts() -> None:
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_transcript(path: Path, driver: OffsetsDriver, request: pytest.FixtureRequest) -> None:
-    text = path.read_text()
-    now = transcript(text, driver)
-    if request.config.getoption("--rewrite"):
-        path.write_text(now)
-    else:
-        assert now == text
+    transcripts.check(path, Player(driver).play, request)
