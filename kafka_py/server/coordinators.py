@@ -107,6 +107,8 @@ class PartitionWriter:
         partition = self._partition
         if error := partition.leader_error(-1):
             raise AppendFailed(ErrorCode.of(error))
+        if partition.under_min_isr:
+            raise AppendFailed(ErrorCode.NOT_ENOUGH_REPLICAS)
         try:
             partition.log.append(
                 batch,
