@@ -29,7 +29,7 @@ SANITIZE = [
 
 PROFILES: dict[str, dict[str, object]] = {
     "release": {
-        "cflags": ["-O2", "-g0", *HARDENED],
+        "cflags": ["-O3", "-g0", *HARDENED],
         "ldflags": LINK_HARDENED,
         "directives": {},
         "macros": [],
