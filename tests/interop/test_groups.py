@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(400)]
 
 #: Scenarios spend most of their time waiting for time-outs, so some run side by side.
 SIDE_BY_SIDE = 3
+#: Longer than a round of a cooperative rebalance: a heartbeat, and the joins.
+QUIET_S = 2.0
 
 KINDS = [
     Kind("java", "classic", "range"),
@@ -58,7 +60,7 @@ def life(one: Scenario) -> None:
     one.settle(a, b)
     before = [a.owned, b.owned]
     c, d = one.start("c"), one.start("d")
-    one.settle(a, b, c, d)
+    one.settle(a, b, c, d, quiet_s=QUIET_S if kind.assignor == "cooperative-sticky" else 0.0)
     if kind.keeps:
         assert kept(before, [a.owned, b.owned]), f"{before} became {a.owned}, {b.owned}"
     # The sleeper first: it has left before the others are missed, and is given nothing of theirs.

@@ -161,15 +161,23 @@ class Scenario:
         """Everybody's."""
         return "\n".join(m.story() for m in self.members)
 
-    def settle(self, *members: Member, timeout_s: float = 40.0) -> None:
-        """Until these own everything between them, evenly, each partition once."""
+    def settle(self, *members: Member, timeout_s: float = 40.0, quiet_s: float = 0.0) -> None:
+        """Until these own everything between them, evenly, each partition once.
+
+        With ``quiet_s``, and nobody's assignment has changed for so long: a cooperative group can
+        look settled between two rounds, and who falls silent in the second is missed much later.
+        """
+
+        def quiet() -> bool:
+            moved = [e.t for e in self.events if e.name in ("assigned", "revoked", "lost")]
+            return time.time() - max(moved, default=0.0) >= quiet_s
 
         def settled() -> bool:
             owned = [m.owned for m in members]
             counts = [len(o) for o in owned]
             if sum(counts) != len(self.places) or set().union(*owned) != self.places:
                 return False
-            return max(counts) - min(counts) <= 1
+            return max(counts) - min(counts) <= 1 and quiet()
 
         names = ", ".join(m.name for m in members)
         self.wait(settled, f"{names} own everything evenly", timeout_s)
