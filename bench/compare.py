@@ -144,7 +144,7 @@ def main() -> int:
         results = compare(sides, cases, arguments)
     made = report.write(results, arguments.out)
     report.print_table(made)
-    return 1 if any(row["ok"] is False for row in made) else 0
+    return 1 if any(row.ok is False for row in made) else 0
 
 
 if __name__ == "__main__":
