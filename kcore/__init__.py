@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from kcore.log import Log
     from kcore.log_config import LogConfig
     from kcore.record_batch import Record, RecordBatch, batches, validate
+    from kcore.scan import verify
 
 __version__ = "0.1.0"
 
@@ -76,6 +77,7 @@ _HOMES = {
     "RecordBatch": "kcore.record_batch",
     "batches": "kcore.record_batch",
     "validate": "kcore.record_batch",
+    "verify": "kcore.scan",
 }
 
 __all__ = [
@@ -116,6 +118,7 @@ __all__ = [
     "parse_end_marker",
     "recompress",
     "validate",
+    "verify",
 ]
 
 

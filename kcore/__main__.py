@@ -1,4 +1,7 @@
-"""`python -m kcore dump PATH...`: a look into any Kafka directory or file, ours or Apache's."""
+"""`python -m kcore dump PATH...`: a look into any Kafka directory or file, ours or Apache's.
+
+`python -m kcore verify PATH...` only says whether logs are sound, at the speed of memory.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import kcore
-from kcore.dump import Batch, Directory, File, Partition, Report, inspect
+from kcore.dump import PARTITION_NAME, Batch, Directory, File, Partition, Report, inspect
+from kcore.scan import verify
 
 DESCRIPTION = """\
 Looks into a Kafka data directory, a partition's directory, or single files: .log, .index,
 .timeindex, .txnindex, .snapshot, .checkpoint, and the text files beside them. Checks lengths,
 checksums, order, indexes against logs and checkpoints against both, and says what is wrong: the
 file, the byte, why. Reads only; stop the broker first for an exact picture.
+"""
+VERIFY = """\
+Walks all batches of .log files, partitions' directories or whole data directories: lengths,
+checksums and the order of offsets, without decompressing anything (`dump --deep` does). Reads
+only; stop the broker first.
 """
 EPILOG = "Exit status: 0 all is sound, 1 something is damaged, 2 a path cannot be read."
 
@@ -43,7 +52,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--deep", action="store_true", help="decompress and decode every record, without listing"
     )
     dump.add_argument("--json", action="store_true", help="one JSON document instead of tables")
+    sound = commands.add_parser(
+        "verify", help="whether logs are sound", description=VERIFY, epilog=EPILOG
+    )
+    sound.add_argument("paths", metavar="PATH", nargs="+", help="directory or .log file")
     options = parser.parse_args(arguments)
+    return _verify(options.paths) if options.command == "verify" else _dump(options)
+
+
+def _verify(paths: Sequence[str]) -> int:
+    """`verify`: a line for each file or partition, one more for each place that is damaged."""
+    damaged = False
+    for path in paths:
+        try:
+            inside = sorted(Path(path).iterdir()) if Path(path).is_dir() else []
+            partitions = [p for p in inside if p.is_dir() and PARTITION_NAME.match(p.name)]
+            for place in [str(p) for p in partitions] or [path]:
+                found = verify(place)
+                places = f"{len(found.damage)} place{'s' if len(found.damage) != 1 else ''}"
+                print(
+                    f"{place}: {f'DAMAGED in {places}' if found.damage else 'sound'}:"
+                    f" offsets {found.first_offset} to {found.next_offset} (exclusive),"
+                    f" {found.files:,} files, {found.batches:,} batches, {found.records:,} records,"
+                    f" {found.bytes:,} bytes"
+                    + (f", {found.zeros_bytes:,} preallocated" if found.zeros_bytes else "")
+                )
+                for file, position, offset, reason in found.damage:
+                    print(f"  {file}, byte {position}: {reason} (offset {offset})")
+                    damaged = True
+        except OSError as error:
+            print(f"kcore verify: {error.filename or path}: {error.strerror}", file=sys.stderr)
+            return 2
+    return int(damaged)
+
+
+def _dump(options: argparse.Namespace) -> int:
+    """`dump`: everything is read before anything is printed."""
     reports = []
     for path in options.paths:
         try:

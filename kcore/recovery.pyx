@@ -19,22 +19,21 @@
                                            and says nothing; truncate_corrupt=True does that, but reports it
     what was accepted                      is synced before the log is served (T11)
 
-The check runs without the GIL over the mapped file, a whole segment at a time; indexes, leader epochs
-and producer state are then made from the headers, which are in memory by then.
+The check is `kcore.scan`'s walk, without the GIL over the mapped file. Sparse indexes and leader epochs
+are made from what it marks on the way; producer state from the headers, walked once more from the first
+batch of a producer with an id on, if there is any.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from kcore.index cimport OffsetIndex, TimeIndex
 from kcore.log cimport Log
 from kcore.leader_epoch cimport LeaderEpochCache
 from kcore.mapped_file cimport Mapping
-from kcore.record_batch cimport (
-    BatchHeader, STATUS_BAD_COUNT, STATUS_BAD_CRC, STATUS_BAD_LENGTH, STATUS_BAD_MAGIC,
-    STATUS_BAD_OFFSET_DELTA, STATUS_OK, STATUS_SHORT, batch_bytes, batch_check_crc, batch_header,
-    batch_last_offset,
-)
+from kcore.record_batch cimport BatchHeader, STATUS_OK, batch_bytes, batch_header
 from kcore.segment cimport Segment
 from kcore.syscalls cimport raise_errno
+from kcore.scan cimport Mark, Scan, new_scan, reason_of
 
 import os
 import re
@@ -47,46 +46,6 @@ from kcore.log_values import EPOCH_CHECKPOINT, Cut, RecoveryReport
 
 NAME = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex|snapshot)")
 LEFTOVERS = (".deleted", ".cleaned", ".tmp")
-cdef int64_t INT32_MAX = 0x7FFFFFFF
-
-REASONS = {
-    STATUS_SHORT: "a batch is cut short",
-    STATUS_BAD_LENGTH: "an impossible batch length",
-    STATUS_BAD_MAGIC: "no batch of version 2",
-    STATUS_BAD_CRC: "a checksum does not match",
-    STATUS_BAD_OFFSET_DELTA: "offsets do not ascend",
-}
-
-cdef bint all_zeros(const uint8_t* p, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t at
-    for at in range(n):
-        if p[at] != 0:
-            return False
-    return True
-
-
-cdef void scan(const uint8_t* data, Py_ssize_t position, Py_ssize_t end, int64_t base_offset, int64_t next_offset,
-               bint check_crc, Scan* out) noexcept nogil:
-    """Walks whole batches from position on; stops at the first that cannot be right."""
-    cdef BatchHeader h
-    cdef int status = STATUS_OK
-    while position < end:
-        status = batch_header(data + position, end - position, &h)
-        if status == STATUS_OK and check_crc:
-            status = batch_check_crc(data + position, &h)
-        if status == STATUS_OK and (
-            h.base_offset < next_offset or h.last_offset_delta < 0
-            or batch_last_offset(&h) - base_offset > INT32_MAX
-        ):
-            status = STATUS_BAD_OFFSET_DELTA
-        if status != STATUS_OK:
-            break
-        next_offset = batch_last_offset(&h) + 1
-        position += batch_bytes(&h)
-    out.position = position
-    out.next_offset = next_offset
-    out.status = status
-    out.zeros = status != STATUS_OK and all_zeros(data + position, end - position)
 
 
 def snapshot_offsets(path):
@@ -144,11 +103,12 @@ cdef int finish_swaps(str path, Opening opening) except -1:
 
 
 cdef int64_t end_of_bytes(const uint8_t[::1] content, int64_t base_offset) except? -1:
-    cdef Scan result
+    cdef Scan scan
     if content.shape[0] == 0:
         return base_offset
-    scan(&content[0], 0, content.shape[0], base_offset, base_offset, False, &result)
-    return result.next_offset
+    scan = new_scan(&content[0], 0, content.shape[0], base_offset, base_offset)
+    scan.run(False)
+    return scan.next_offset
 
 
 cdef int list_segments(Log log, Opening opening) except -1:
@@ -173,8 +133,7 @@ cdef int list_segments(Log log, Opening opening) except -1:
 
 cdef int find_end(Log log, Segment last, Opening opening) except -1:
     """Clean stop: the end of the last segment from its index and the headers behind the last entry."""
-    cdef Scan result
-    cdef int64_t offset
+    cdef Scan scan
     cdef Py_ssize_t start
     last.active = True
     if last.end == 0:
@@ -187,54 +146,85 @@ cdef int find_end(Log log, Segment last, Opening opening) except -1:
         return recover_segment(log, last, opening)
     start = last.offset_index.position_for(0x7FFFFFFFFFFFFFFF)
     last.ready()
-    scan(last.mapping.data, start, last.end, last.base_offset, last.base_offset, False, &result)
-    if result.status != STATUS_OK:
+    scan = new_scan(last.mapping.data, start, last.end, last.base_offset, last.base_offset)
+    scan.run(False)
+    if scan.status != STATUS_OK:
         return recover_segment(log, last, opening)
-    last.next_offset = result.next_offset
+    last.next_offset = scan.next_offset
     if last.time_index.count() > 0 and last.time_index.last_offset() >= last.next_offset:
         last.rebuild_indexes()
     return 0
 
 
+cdef int check_segment(Segment segment, Scan scan, Opening opening) except -1:
+    """Walks one segment up to its first bad batch; its indexes and the epochs it begins are made on the way."""
+    cdef OffsetIndex offset_index = OffsetIndex(segment.path + ".index", segment.base_offset, segment.index_bytes)
+    cdef TimeIndex time_index = TimeIndex(segment.path + ".timeindex", segment.base_offset, segment.index_bytes)
+    cdef Mark* mark
+    cdef int i
+    scan.index_interval = segment.index_interval
+    while True:
+        with nogil:
+            scan.run(True)
+        for i in range(scan.marks_count):
+            mark = &scan.marks[i]
+            if mark.indexed:
+                offset_index.append(mark.last_offset, <int32_t>mark.position)
+                time_index.maybe_append(mark.max_timestamp, mark.max_timestamp_offset, True)
+            if mark.new_epoch:
+                opening.epochs.append((mark.leader_epoch, mark.base_offset))
+        if scan.status != STATUS_OK or scan.position >= scan.end:
+            break
+        scan.marks_count = 0
+    if not segment.active and scan.max_timestamp >= 0:
+        time_index.maybe_append(scan.max_timestamp, scan.max_timestamp_offset, True)
+    offset_index.dirty = time_index.dirty = True
+    segment.offset_index = offset_index
+    segment.time_index = time_index
+    segment.max_timestamp = scan.max_timestamp
+    segment.max_timestamp_offset = scan.max_timestamp_offset
+    segment.max_timestamp_known = True
+    segment.bytes_since_index = scan.position - scan.indexed
+    segment.next_offset = scan.next_offset
+    segment.rebuilt = True
+    return 0
+
+
 cdef int recover_segment(Log log, Segment segment, Opening opening) except -1:
     """Checks one segment and cuts it at the first bad batch; returns 1 when nothing may follow it."""
-    cdef Scan result
+    cdef Scan scan
     cdef Mapping mapping
     cdef Py_ssize_t size = segment.end
     cdef int64_t base_offset = segment.base_offset
+    cdef bint zeros
     cdef int synced
     segment.release()
     segment.offset_index = segment.time_index = None
     segment.open_read()
     mapping = segment.mapping
-    with nogil:
-        if mapping.data != NULL:
-            mapping.warm(0, min(size, 1 << 20))
-        scan(mapping.data, 0, size, base_offset, base_offset, True, &result)
+    scan = new_scan(mapping.data, 0, size, base_offset, base_offset)
+    check_segment(segment, scan, opening)
     opening.segments_scanned += 1
-    opening.bytes_scanned += result.position
+    opening.bytes_scanned += scan.position
+    opening.producer_positions[base_offset] = scan.producer_position
     if opening.first_recovered < 0:
         opening.first_recovered = base_offset
-    segment.next_offset = result.next_offset
-    if result.position < size:
-        reason = "zeros, preallocated" if result.zeros else REASONS.get(result.status, "damaged")
-        if result.next_offset < opening.recovery_point and not opening.truncate_corrupt:
+    if scan.position < size:
+        with nogil:
+            zeros = scan.zeros()
+        reason = "zeros, preallocated" if zeros else reason_of(scan.status)
+        if scan.next_offset < opening.recovery_point and not opening.truncate_corrupt:
             raise CorruptLog(
-                f"{segment.path}.log: {reason} at byte {result.position}, offset {result.next_offset}, "
+                f"{segment.path}.log: {reason} at byte {scan.position}, offset {scan.next_offset}, "
                 f"below the recovery point {opening.recovery_point}"
             )
-        if not result.zeros or result.next_offset < opening.recovery_point or not segment.active:
+        if not zeros or scan.next_offset < opening.recovery_point or not segment.active:
             opening.cuts.append(
-                Cut(segment.path + ".log", result.position, size - result.position, result.next_offset, reason)
+                Cut(segment.path + ".log", scan.position, size - scan.position, scan.next_offset, reason)
             )
-        segment.end = result.position
+        segment.end = scan.position
         segment.release()
         # open_write cuts the file to its end.
-        segment.offset_index = segment.time_index = None
-    segment.rebuild_indexes()
-    if result.position < size:
-        segment.release()
-        segment.max_timestamp_known = True
         segment.open_write(0)
         with nogil:
             synced = segment.mapping.trim(segment.end)
@@ -245,10 +235,11 @@ cdef int recover_segment(Log log, Segment segment, Opening opening) except -1:
         segment.release()
     else:
         syscalls.fsync_file(segment.path + ".log")
-        segment.release()
+        if scan.producer_position < 0:
+            segment.release()
     segment.synced_end = segment.end
     opening.rebuilt.append(segment.path + ".index")
-    return result.position < size
+    return scan.position < size
 
 
 cdef int recover_tail(Log log, Opening opening) except -1:
@@ -303,20 +294,19 @@ cdef int load_epochs(Log log, Opening opening) except -1:
     except CorruptFile:
         opening.rebuilt.append(path)
         log.leader_epochs = LeaderEpochCache()
-        collect_epochs(log, 0)
+        collect_epochs(log)
         log.save_epochs()
     return 0
 
 
-cdef int collect_epochs(Log log, int64_t from_offset) except -1:
-    """Adds the epochs of all batches in segments that end above from_offset; returns whether any was new."""
+cdef int collect_epochs(Log log) except -1:
+    """Adds the epochs of all batches."""
     cdef Segment segment
     cdef Mapping mapping
     cdef BatchHeader h
     cdef Py_ssize_t position
-    cdef int changed = 0
     for segment in log.segment_list:
-        if segment.next_offset <= from_offset or segment.end == 0:
+        if segment.end == 0:
             continue
         segment.open_read()
         mapping = segment.mapping
@@ -325,9 +315,18 @@ cdef int collect_epochs(Log log, int64_t from_offset) except -1:
             if batch_header(mapping.data + position, segment.end - position, &h) != STATUS_OK:
                 break
             if h.leader_epoch > log.leader_epochs.latest_epoch():
-                changed |= log.leader_epochs.assign_entry(h.leader_epoch, h.base_offset)
+                log.leader_epochs.assign_entry(h.leader_epoch, h.base_offset)
             position += batch_bytes(&h)
         segment.idle()
+    return 0
+
+
+cdef int add_epochs(Log log, Opening opening) except -1:
+    """Adds the epochs that the checked segments begin; returns whether any was new."""
+    cdef int changed = 0
+    for epoch, base_offset in opening.epochs:
+        if epoch > log.leader_epochs.latest_epoch():
+            changed |= log.leader_epochs.assign_entry(epoch, base_offset)
     return changed
 
 
@@ -360,22 +359,28 @@ def load_producers(Log log, int64_t now_ms, bint assume_empty):
         break
     if log.last_snapshot_offset < 0 and assume_empty and not offsets:
         return
-    replay(log, start, 0x7FFFFFFFFFFFFFFF)
+    replay(log, start, 0x7FFFFFFFFFFFFFFF, {})
 
 
-cdef int replay(Log log, int64_t start, int64_t rebuild_from) except -1:
+cdef int replay(Log log, int64_t start, int64_t rebuild_from, dict producer_positions) except -1:
     """Feeds the batches from start on to the producer state; the transaction indexes of segments from
-    rebuild_from on are made anew on the way."""
+    rebuild_from on are made anew on the way.
+
+    producer_positions: of segments that were checked, by base offset, where the first batch of a producer with an
+    id begins (-1: there is none)."""
     cdef Segment segment
     cdef Mapping mapping
     cdef BatchHeader h
-    cdef Py_ssize_t position
+    cdef Py_ssize_t position, first
     for segment in log.segment_list:
         if segment.base_offset >= rebuild_from:
             segment.transaction_index.reset()
         if segment.next_offset <= start or segment.end == 0:
             continue
-        position = segment.position_of(start)
+        first = producer_positions.get(segment.base_offset, 0)
+        if first < 0:
+            continue
+        position = max(segment.position_of(start), first)
         segment.open_read()
         mapping = segment.mapping
         while position < segment.end:
@@ -417,7 +422,7 @@ cdef int recover_producers(Log log, Opening opening) except -1:
             syscalls.unlink(path)
             continue
         start = log.last_snapshot_offset = offset
-    replay(log, start, opening.first_recovered)
+    replay(log, start, opening.first_recovered, opening.producer_positions)
     log.snapshot_at(log.log_end_offset)
     return 0
 
@@ -463,6 +468,7 @@ cdef int drop_all(Log log, Opening opening) except -1:
             if name in opening.names:
                 opening.remove(log.path, name)
     log.segment_list = []
+    opening.epochs = []
     log.leader_epochs.clear()
     log.save_epochs()
     return 0
@@ -495,7 +501,7 @@ cdef int load(Log log, Opening opening, int64_t log_start_offset) except -1:
     log.active = segment
     log.log_end_offset = segment.next_offset
     log.log_start_offset = max(log_start_offset, (<Segment>log.segment_list[0]).base_offset)
-    changed = opening.first_recovered >= 0 and collect_epochs(log, opening.first_recovered)
+    changed = add_epochs(log, opening)
     changed = log.leader_epochs.truncate_from_end(log.log_end_offset) or changed
     changed = log.leader_epochs.truncate_from_start(log.log_start_offset) or changed
     if changed:
@@ -516,6 +522,8 @@ def open_log(Log log, int64_t now_ms, bint clean, int64_t recovery_point, int64_
     cdef Opening opening = Opening()
     cdef Segment segment
     opening.cuts = []
+    opening.epochs = []
+    opening.producer_positions = {}
     opening.rebuilt = []
     opening.removed = []
     opening.now_ms = now_ms
