@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from string import Template
 
-from bench.report import Row, figures, machine_lines, machine_text, ratio_text
+from bench.report import Row, figures, machine_lines, ratio_text
 
 PAGE = Template(
     """<!doctype html>
@@ -77,16 +77,16 @@ def bounds(row: Row) -> str:
     return "<br>".join(made)
 
 
-def table_row(row: Row, with_limit: bool, with_run: bool) -> str:
+def table_row(row: Row, with_limit: bool, with_date: bool) -> str:
     """One case as a row of the table."""
-    run = f"<br><small>{escape(machine_text(row.machine))}</small>" if with_run else ""
+    date = f"<br><small>{escape(row.machine.get('date', ''))}</small>" if with_date else ""
     cells = [*figures(row.ours, row.case), *figures(row.apache, row.case)]
     if with_limit:
         cells.append(figures(row.sides.get("limit"), row.case)[0])
     cells += [ratio_text(row.rate), ratio_text(row.cpu)]
     inside = "".join(f"<td>{escape(cell).replace(', ', '<br>')}</td>" for cell in cells)
     return (
-        f'<tr><td class="words">{escape(row.case.title)}{run}</td>{inside}'
+        f'<tr><td class="words">{escape(row.case.title)}{date}</td>{inside}'
         f'<td class="words">{bounds(row)}</td></tr>'
     )
 
@@ -101,12 +101,13 @@ def page(made: Sequence[Row], pictures: Mapping[str, str]) -> str:
     """The whole document."""
     machines = list(machine_lines(made))
     with_limit = any("limit" in row.sides for row in made)
+    with_date = len({row.machine.get("date") for row in made}) > 1
     drawn = {name: f"<figure>\n{svg}</figure>" for name, svg in pictures.items()}
     return PAGE.substitute(
         machines="<br>".join(escape(line) for line in machines),
         summary=summary(made),
         main=drawn.pop("produce-fetch", ""),
         limit_head='<th rowspan="2">limit</th>' if with_limit else "",
-        rows="\n".join(table_row(row, with_limit, len(machines) > 1) for row in made),
+        rows="\n".join(table_row(row, with_limit, with_date) for row in made),
         figures="\n".join(drawn.values()),
     )

@@ -2,7 +2,8 @@
 
     python -m bench.report bench/out/results.json bench/out/lag.json --out bench/out
 
-makes pictures and page again from saved results without running anything. A file is
+makes pictures and page again from saved results without running anything; README shows
+``produce-fetch.svg`` as it lies in bench/figures. A file is
 ``{"machine": {...}, "results": {case: {side: figures}}}``; sides are "kafka_py", "apache", "limit"
 (what a bare program reaches with the same bytes) and any peers. When several files have a case it
 comes whole from the last of them, since ratios are of one run.
@@ -154,7 +155,7 @@ def figures(side: Figures | None, case: Case) -> tuple[str, str, str]:
         unit = "ms" if case.kind == "start" else "MB"
         return f"{1000 / side['requests_per_s']:.0f} {unit}", "", ""
     if case.kind == "lag":
-        average = f"{side['avg_ms']:.3f} ms on average" if "avg_ms" in side else ""
+        average = f"{side['avg_ms']:.3f} ms, average" if "avg_ms" in side else ""
         return average, latency, cpu_text
     mb = megabytes_per_s(side, case)
     rate = f"{short(side['requests_per_s'])}/s" + (f", {mb:,.0f} MB/s" if mb >= 20 else "")
