@@ -8,7 +8,10 @@ from typing_extensions import Buffer
 
 @type_check_only
 class Columns(TypedDict):
-    """One entry a record. A length of -1 is a null; positions are into `arena`."""
+    """One entry a record. A length of -1 is a null; positions are into `arena`.
+
+    The columns lie in one piece of memory, which lives as long as any of them does.
+    """
 
     offset: NDArray[numpy.int64]
     timestamp: NDArray[numpy.int64]
