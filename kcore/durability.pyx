@@ -1,8 +1,8 @@
 """Where a log waits for the disk, always without the GIL: flushing, and reading what is not in memory.
 
-Order of a flush: small files (indexes, snapshots) and the data of every segment with unsynced bytes,
-oldest first; the names in the directory last. Only then does the recovery point move, and only then
-may anybody rely on the offsets below it.
+Order of a flush: the leader epochs' checkpoint; small files (indexes, snapshots) and the data of every
+segment with unsynced bytes, oldest first; the names in the directory last. Only then does the recovery
+point move, and only then may anybody rely on the offsets below it.
 """
 
 from libc.stdint cimport int64_t
@@ -23,6 +23,13 @@ def flush(Log log, object up_to, int64_t now_ms):
             return log.recovery_point
         target, generation = log.log_end_offset, log.truncations
         try:
+            if log.epochs_dirty:
+                # Once for each epoch; the lock, since truncations write the same file.
+                log.acquire()
+                try:
+                    log.save_epochs()
+                finally:
+                    log.release()
             sync_all(log)
         except OSError as error:
             log.fail(error)
@@ -37,7 +44,7 @@ def flush(Log log, object up_to, int64_t now_ms):
 
 
 def sync_all(Log log):
-    """Names, small files, then the data of every segment with unsynced bytes. Raises OSError."""
+    """Small files, the data of every segment with unsynced bytes, then names. Raises OSError."""
     cdef Segment segment
     cdef Mapping mapping
     cdef Py_ssize_t end

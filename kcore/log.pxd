@@ -50,6 +50,7 @@ cdef class Log:
     cdef readonly int64_t truncations           # grows by one with every truncation
     cdef readonly bint closed
     cdef bint names_dirty                       # a name in the directory is not yet durable
+    cdef bint epochs_dirty                      # leader-epoch-checkpoint lacks something: the next flush's first work
     cdef list unsynced                          # paths of small files that the next flush must sync
     cdef list deletions                         # (due_ms, path) of ".deleted" files
     cdef int64_t last_snapshot_offset

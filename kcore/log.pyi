@@ -120,7 +120,7 @@ class Log:
     def expire_producers(self, now_ms: int) -> int:
         """Forgets producers that were idle for producer_id_expiration_ms; how many."""
     def assign_leader_epoch(self, epoch: int, start_offset: int) -> None:
-        """Notes that a leader epoch begins at that offset; on disk when it returns.
+        """Notes that a leader epoch begins at that offset; on disk with the next flush.
 
         Raises LogFailed."""
     def roll(self, now_ms: int) -> None:

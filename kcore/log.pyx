@@ -22,7 +22,7 @@ Life of an append (one copy)::
 
     lock --> header --> CRC summed and everything but the header copied behind the end, in one go (may drop the GIL)
        --> records validated --> producer check --> [duplicate: zeros where the copy was, answer, done]
-       --> leader epoch new? its checkpoint is made durable first --> segment full? roll, and copy there
+       --> leader epoch new? noted, on disk with the next flush --> segment full? roll, and copy there
        --> header with offset and epoch --> index entries --> end published
        --> producer state, aborted transactions --> unlock
 
@@ -366,13 +366,10 @@ cdef class Log:
         return 0
 
     cdef int assign_epoch(self, int32_t epoch, int64_t start_offset) except -1:
-        """Durable before the first append of the epoch, so that no stored batch is of an unknown one."""
+        """On disk with the next flush. Until then every batch of the epoch is one that a recovery walks, and
+        batches carry their epoch; one without batches is assigned anew by whoever leads next."""
         if self.leader_epochs.assign_entry(epoch, start_offset):
-            try:
-                self.save_epochs()
-            except OSError:
-                self.leader_epochs.truncate_from_end(start_offset)
-                raise
+            self.epochs_dirty = True
         return 0
 
     def expire_producers(self, int64_t now_ms):
@@ -384,18 +381,22 @@ cdef class Log:
             self.release()
 
     def assign_leader_epoch(self, int32_t epoch, int64_t start_offset):
-        """Notes, durably, that an epoch begins here; see log.pyi."""
+        """Notes that an epoch begins here; see log.pyi."""
         self.acquire()
         try:
             self.check_open()
             self.assign_epoch(epoch, start_offset)
-        except OSError as error:
-            self.fail(error)
         finally:
             self.release()
 
     cdef int save_epochs(self) except -1:
-        syscalls.replace_file(f"{self.path}/{EPOCH_CHECKPOINT}", self.leader_epochs.encode())
+        """Makes the checkpoint file durable; OSError: it is still the old one."""
+        self.epochs_dirty = False
+        try:
+            syscalls.replace_file(f"{self.path}/{EPOCH_CHECKPOINT}", self.leader_epochs.encode())
+        except BaseException:
+            self.epochs_dirty = True
+            raise
         return 0
 
     cdef int note_completed(self) except -1:

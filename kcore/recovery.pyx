@@ -39,23 +39,28 @@ import os
 import re
 
 from kcore import durability, syscalls
-from kcore.checkpoints import PartitionMetadata
+from kcore.checkpoints import PARTITION_METADATA, PartitionMetadata
 from kcore.errors import CorruptFile, CorruptLog
 from kcore.index import AbortedTransaction
 from kcore.log_values import EPOCH_CHECKPOINT, Cut, RecoveryReport
 
 NAME = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex|snapshot)")
 LEFTOVERS = (".deleted", ".cleaned", ".tmp")
+UNFINISHED = (*LEFTOVERS, ".swap")
+#: What a clean stop leaves most logs with; one value for all of them.
+NOTHING_FOUND = RecoveryReport(True, 0, 0, (), (), ())
+cdef enum:
+    READ_AT_ONCE_BYTES = 32768      # a last segment below it is read and walked instead of mapped
 
 
-def snapshot_offsets(path):
-    """Offsets of the producer snapshots in a directory, ascending."""
-    found = []
-    for name in os.listdir(path):
-        match = NAME.fullmatch(name)
-        if match and match[2] == "snapshot":
-            found.append(int(match[1]))
-    return sorted(found)
+def snapshot_offsets(names):
+    """Offsets of the producer snapshots among the names of a directory, ascending."""
+    return numbered(names, ".snapshot")
+
+
+cdef list numbered(names, str suffix):
+    """The numbers of the names that are 20 digits and that suffix, ascending."""
+    return sorted([int(n[:20]) for n in names if n.endswith(suffix) and NAME.fullmatch(n)])
 
 
 cdef class Opening:
@@ -74,6 +79,11 @@ cdef int finish_swaps(str path, Opening opening) except -1:
     A cleaned file means that not all of the result was there yet: swaps at or above it are dropped
     (an interrupted split leaves them so), as Kafka does.
     """
+    for name in opening.names:
+        if name.endswith(UNFINISHED):
+            break
+    else:
+        return 0
     cleaned = [int(n[:20]) for n in opening.names if n.endswith(".cleaned") and n[:20].isdigit()]
     swaps = sorted(n for n in opening.names if n.endswith(".swap") and NAME.fullmatch(n.removesuffix(".swap")))
     for name in list(opening.names):
@@ -114,11 +124,10 @@ cdef int64_t end_of_bytes(const uint8_t[::1] content, int64_t base_offset) excep
 cdef int list_segments(Log log, Opening opening) except -1:
     """Segment objects for every .log file; orphaned index files go."""
     cdef Segment made, before = None
-    bases = sorted(int(n[:20]) for n in opening.names if n.endswith(".log") and NAME.fullmatch(n))
+    bases = numbered(opening.names, ".log")
     known = set(bases)
-    for name in sorted(opening.names):
-        match = NAME.fullmatch(name)
-        if match and match[2] in ("index", "timeindex", "txnindex") and int(match[1]) not in known:
+    for name in sorted(n for n in opening.names if n.endswith("index")):
+        if NAME.fullmatch(name) and int(name[:20]) not in known:
             opening.remove(log.path, name)
     for base in bases:
         made = log.make_segment(base, opening.now_ms)
@@ -132,12 +141,24 @@ cdef int list_segments(Log log, Opening opening) except -1:
 
 
 cdef int find_end(Log log, Segment last, Opening opening) except -1:
-    """Clean stop: the end of the last segment from its index and the headers behind the last entry."""
+    """Clean stop: the end of the last segment from its index and the headers behind the last entry.
+
+    The indexes of a small segment are looked at when it is first written to or read."""
     cdef Scan scan
+    cdef const uint8_t[::1] content
     cdef Py_ssize_t start
     last.active = True
     if last.end == 0:
         last.next_offset = last.base_offset
+        return 0
+    if last.end <= READ_AT_ONCE_BYTES:
+        content = syscalls.read_file(last.path + ".log")
+        last.end = content.shape[0]
+        scan = new_scan(&content[0], 0, last.end, last.base_offset, last.base_offset)
+        scan.run(False)
+        if scan.status != STATUS_OK:
+            return recover_segment(log, last, opening)
+        last.next_offset = scan.next_offset
         return 0
     last.next_offset = 0x7FFFFFFFFFFFFFFF
     try:
@@ -286,11 +307,11 @@ cdef int recover_tail(Log log, Opening opening) except -1:
 
 cdef int load_epochs(Log log, Opening opening) except -1:
     """The checkpoint file; one that cannot be read is made anew from the batches."""
+    if EPOCH_CHECKPOINT not in opening.names:
+        return 0
     path = f"{log.path}/{EPOCH_CHECKPOINT}"
     try:
         log.leader_epochs = LeaderEpochCache.decode(syscalls.read_file(path), path)
-    except FileNotFoundError:
-        return 0
     except CorruptFile:
         opening.rebuilt.append(path)
         log.leader_epochs = LeaderEpochCache()
@@ -330,15 +351,16 @@ cdef int add_epochs(Log log, Opening opening) except -1:
     return changed
 
 
-def load_producers(Log log, int64_t now_ms, bint assume_empty):
+def load_producers(Log log, int64_t now_ms, bint assume_empty, names=None):
     """Producer state from the newest usable snapshot and the batches behind it.
 
+    names: those of the directory, when they are known.
     assume_empty: after a clean stop, a log without any snapshot is taken to have no producers."""
     cdef Segment segment
     cdef BatchHeader h
     cdef Py_ssize_t position
     cdef int64_t start = log.log_start_offset
-    offsets = snapshot_offsets(log.path)
+    offsets = snapshot_offsets(os.listdir(log.path) if names is None else names)
     log.producers.clear()
     log.last_snapshot_offset = -1
     for offset in reversed(offsets):
@@ -407,7 +429,7 @@ cdef int recover_producers(Log log, Opening opening) except -1:
     cdef int64_t start = log.log_start_offset
     log.producers.clear()
     log.last_snapshot_offset = -1
-    for offset in reversed(snapshot_offsets(log.path)):
+    for offset in reversed(snapshot_offsets(opening.names)):
         path = f"{log.path}/{offset:020d}.snapshot"
         if offset > opening.first_recovered:
             # Perhaps torn, perhaps of batches that are gone: the replay makes better ones.
@@ -429,20 +451,30 @@ cdef int recover_producers(Log log, Opening opening) except -1:
 
 cdef int remove_stray_snapshots(Log log, Opening opening) except -1:
     """Keeps the snapshots that a segment begins with, and the newest."""
+    if opening.first_recovered < 0 and len(snapshot_offsets(opening.names)) < 2:
+        return 0
+    offsets = snapshot_offsets(os.listdir(log.path))
     bases = {(<Segment>s).base_offset for s in log.segment_list}
-    offsets = snapshot_offsets(log.path)
     for place, offset in enumerate(offsets):
         if offset not in bases and place < len(offsets) - 1:
             opening.remove(log.path, f"{offset:020d}.snapshot")
     return 0
 
 
-cdef int make_directory(Log log) except -1:
-    parent = os.path.dirname(os.path.abspath(log.path))
-    if not os.path.isdir(log.path):
+cdef int list_directory(Log log, Opening opening) except -1:
+    """The names in the log's directory, which is made when it is missing; whose log it is."""
+    try:
+        opening.names = set(os.listdir(log.path))
+    except FileNotFoundError:
         os.makedirs(log.path, 0o700)
-        syscalls.fsync_dir(parent)
-    if log.topic_id is not None and PartitionMetadata.read(log.path) is None:
+        syscalls.fsync_dir(os.path.dirname(os.path.abspath(log.path)))
+        opening.names = set()
+    if PARTITION_METADATA in opening.names:
+        path = f"{log.path}/{PARTITION_METADATA}"
+        known = PartitionMetadata.decode(syscalls.read_file(path), path).topic_id
+        if log.topic_id is None:
+            log.topic_id = known
+    elif log.topic_id is not None:
         PartitionMetadata(topic_id=log.topic_id).write(log.path)
     return 0
 
@@ -476,8 +508,7 @@ cdef int drop_all(Log log, Opening opening) except -1:
 
 cdef int load(Log log, Opening opening, int64_t log_start_offset) except -1:
     cdef Segment segment
-    make_directory(log)
-    opening.names = set(os.listdir(log.path))
+    list_directory(log, opening)
     finish_swaps(log.path, opening)
     list_segments(log, opening)
     if log.segment_list:
@@ -504,16 +535,20 @@ cdef int load(Log log, Opening opening, int64_t log_start_offset) except -1:
     changed = add_epochs(log, opening)
     changed = log.leader_epochs.truncate_from_end(log.log_end_offset) or changed
     changed = log.leader_epochs.truncate_from_start(log.log_start_offset) or changed
-    if changed:
-        log.save_epochs()
     if opening.first_recovered >= 0:
+        if changed:
+            log.save_epochs()
         recover_producers(log, opening)
         durability.sync_all(log)
     else:
-        load_producers(log, opening.now_ms, True)
+        log.epochs_dirty = changed
+        load_producers(log, opening.now_ms, True, opening.names)
     remove_stray_snapshots(log, opening)
     log.recovery_point = log.log_end_offset
     segment.idle()
+    if segment.offset_index is not None and not segment.offset_index.dirty and not segment.time_index.dirty:
+        # Most logs of many are idle; who needs them reads them again.
+        segment.offset_index = segment.time_index = None
     return 0
 
 
@@ -543,7 +578,8 @@ def open_log(Log log, int64_t now_ms, bint clean, int64_t recovery_point, int64_
             log.fail(error)
         raise
     log.last_flush_ms = now_ms
-    log.recovery_report = RecoveryReport(
+    made = RecoveryReport(
         clean, opening.segments_scanned, opening.bytes_scanned, tuple(opening.cuts),
         tuple(opening.rebuilt), tuple(opening.removed),
     )
+    log.recovery_report = NOTHING_FOUND if made == NOTHING_FOUND else made

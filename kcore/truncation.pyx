@@ -49,7 +49,7 @@ cdef int drop_files(Log log, Segment segment, bint snapshot) except -1:
 
 cdef int remove_snapshots(Log log, int64_t above) except -1:
     """Removes producer snapshots of offsets above that."""
-    for offset in recovery.snapshot_offsets(log.path):
+    for offset in recovery.snapshot_offsets(os.listdir(log.path)):
         if offset > above:
             syscalls.unlink(f"{log.path}/{offset:020d}.snapshot")
             log.names_dirty = True
@@ -261,7 +261,9 @@ def delete_files_due(Log log, int64_t now_ms):
 
 
 cdef bint is_untouched(Log log) noexcept:
-    """Whether nothing happened since the log was opened (or since all of it was written down)."""
+    """Whether nothing happened since the log was opened (or since all of it was written down).
+
+    An epoch without a batch is no such thing: the next start ends it."""
     return (
         log.active.mapping is None and log.recovery_point == log.log_end_offset
         and log.last_snapshot_offset == log.log_end_offset and not log.names_dirty and not log.unsynced
@@ -284,6 +286,8 @@ def close(Log log):
                 log.unsynced += [log.active.offset_index.path, log.active.time_index.path]
                 log.names_dirty = True
                 log.snapshot_at(log.log_end_offset)
+                if log.epochs_dirty:
+                    log.save_epochs()
                 durability.sync_all(log)
                 log.recovery_point = log.log_end_offset
         except OSError as error:

@@ -326,6 +326,9 @@ class ControllerNode:
         if not self._failed:
             self.replica.resign(self._clock.monotonic_ms())
             self._drain()
+            if self._snapshots.wanted_at_stop(self.applied_offset) and not self._failed:
+                self._run_blocking = _run_inline
+                self.snapshot()
         self._closed = self._snapshots.closed = True
         self._lose_leadership()
         self.store.close()

@@ -17,6 +17,9 @@ from kafka_py.protocol.records_metadata import encode_record
 
 __all__ = ["Snapshotting"]
 
+#: A stop that would leave more records than this to the next start's replay writes a snapshot.
+RECORDS_AT_STOP_MAX = 4096
+
 
 class Snapshotting:
     """Counts what was appended and writes a snapshot every so many bytes or so often.
@@ -54,6 +57,11 @@ class Snapshotting:
             due = due or self._bytes > 0
             self.due_at_ms = now_ms + self._settings.snapshot_interval_ms
         return due and not self._writing
+
+    def wanted_at_stop(self, applied_offset: int) -> bool:
+        """Whether the next start would have much to replay: a restart changes every partition."""
+        latest = self._store.latest_snapshot
+        return applied_offset - (0 if latest is None else latest.offset) >= RECORDS_AT_STOP_MAX
 
     def take(
         self,

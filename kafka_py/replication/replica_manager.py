@@ -81,6 +81,7 @@ class ReplicaManager:
         self.by_id: dict[bytes, dict[int, Partition]] = {}
         self.generation = 0
         self._topic_settings = topic_settings
+        self._settings_by_overrides: dict[tuple[tuple[str, str | None], ...], TopicSettings] = {}
         self._image = MetadataImage()
         self._unclaimed: dict[PartitionKey, tuple[Log, LogDirectory]] = {}
         self._unopened: dict[PartitionKey, tuple[KcoreError, LogDirectory]] = {}
@@ -116,7 +117,7 @@ class ReplicaManager:
         threads = self.settings["num.recovery.threads.per.data.dir"]
 
         def config_of(topic: str) -> LogConfig:
-            return self._topic_settings(image.topic_config(topic)).log
+            return self._settings_of(image.topic_config(topic)).log
 
         for directory in self.log_dirs:
             directory.begin_run()
@@ -131,6 +132,8 @@ class ReplicaManager:
     def apply(self, image: MetadataImage, changed: ChangedMetadata, *, now_ms: int) -> None:
         """Follow a committed image: partitions made, led, followed, deleted; new settings."""
         self._image = image
+        if changed.everything or any(kind == BROKER for kind, _ in changed.configs):
+            self._settings_by_overrides.clear()
         if changed.everything:
             for topic_id in [known for known in self.by_id if known not in image.topics_by_id]:
                 self._delete_topic(topic_id)
@@ -191,7 +194,7 @@ class ReplicaManager:
         self, topic: TopicImage, index: int, image: PartitionImage, now_ms: int
     ) -> Partition:
         partition = Partition(topic.name, topic.id, index, self.broker_id)
-        settings = self._topic_settings(self._image.topic_config(topic.name))
+        settings = self._settings_of(self._image.topic_config(topic.name))
         partition.min_isr_setting = settings.min_isr
         partition.flush_messages = _flush_messages(settings.log)
         self._attach(partition, settings.log, image, now_ms)
@@ -225,7 +228,8 @@ class ReplicaManager:
                 if opened.topic_id is None:
                     # A directory from before topic ids: it is this topic's from now on.
                     PartitionMetadata(partition.topic_id).write(opened.path)
-                opened.update_config(config)
+                if opened.config != config:
+                    opened.update_config(config)
                 mark = directory.high_watermarks.get(key, 0)
         except (KcoreError, OSError) as error:
             log.error("%s-%d cannot be created: %s", *key, error)
@@ -296,8 +300,17 @@ class ReplicaManager:
 
     # Settings
 
+    def _settings_of(self, overrides: Mapping[str, str | None]) -> TopicSettings:
+        """The settings under these overrides; topics that say the same share one value."""
+        key = tuple(sorted(overrides.items()))
+        found = self._settings_by_overrides.get(key)
+        if found is None:
+            found = self._settings_by_overrides[key] = self._topic_settings(overrides)
+        return found
+
     def refresh_settings(self) -> None:
         """Give every log its settings anew, after the broker's own changed."""
+        self._settings_by_overrides.clear()
         for partitions in list(self.by_id.values()):
             for partition in partitions.values():
                 self.refresh_topic(partition.topic)
@@ -305,7 +318,7 @@ class ReplicaManager:
 
     def refresh_topic(self, name: str) -> None:
         """Give the logs of one topic their settings anew."""
-        settings = self._topic_settings(self._image.topic_config(name))
+        settings = self._settings_of(self._image.topic_config(name))
         for partition in self.by_name.get(name.encode(), {}).values():
             partition.min_isr_setting = settings.min_isr
             partition.flush_messages = _flush_messages(settings.log)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kcore import syscalls
 from kcore.batch_builder import build, build_end_marker
 from kcore.errors import (
     BatchTooLarge,
@@ -148,12 +149,30 @@ def test_raft_appends_several_batches(tmp_path: Path) -> None:
     log.close()
 
 
-def test_epochs_are_on_disk_before_their_first_batch(tmp_path: Path) -> None:
+def test_epochs_are_on_disk_with_the_flush_that_covers_their_batches(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "t-0" / "leader-epoch-checkpoint"
     log = open_log(tmp_path / "t-0")
     for epoch in (1, 1, 4):
         log.append(batch(), leader_epoch=epoch, now_ms=NOW_MS)
-    text = (tmp_path / "t-0" / "leader-epoch-checkpoint").read_text()
-    assert text == "0\n2\n1 0\n4 2\n"
+    log.flush()
+    assert checkpoint.read_text() == "0\n2\n1 0\n4 2\n"
+    log.append(batch(), leader_epoch=5, now_ms=NOW_MS)
+    log.assign_leader_epoch(7, 4)
+    assert log.end_offset_for_epoch(4) == (4, 3)
+    assert checkpoint.read_text() == "0\n2\n1 0\n4 2\n"
+    # Nothing is said to be durable before its epoch is.
+    syscalls.inject("rename", 1, 5)
+    try:
+        with pytest.raises(LogFailed):
+            log.flush()
+    finally:
+        syscalls.clear()
+    assert log.recovery_point == 3
+    log.close()
+    # Batches tell of the epochs that the checkpoint lacks; an epoch without a batch is over.
+    log = open_log(tmp_path / "t-0", clean=False, recovery_point=3)
+    assert [tuple(entry) for entry in log.leader_epochs.entries()] == [(1, 0), (4, 2), (5, 3)]
+    assert checkpoint.read_text() == "0\n3\n1 0\n4 2\n5 3\n"
     log.close()
 
 

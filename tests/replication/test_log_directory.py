@@ -170,7 +170,7 @@ def test_logs_open_with_what_the_checkpoints_know(tmp_path: Path, threads: int) 
     directory.write_log_starts({("t", index): 2 for index in range(3)})
     directory.close()
     again = opened(tmp_path)
-    assert [key for key, _ in again.partition_directories()] == [("t", 0), ("t", 1), ("t", 2)]
+    assert again.partition_keys() == [("t", 0), ("t", 1), ("t", 2)]
     logs, errors = again.open_logs(lambda _: LogConfig(), now_ms=NOW_MS, threads=threads)
     assert not errors
     assert {key: (log.log_start_offset, log.log_end_offset) for key, log in logs.items()} == {
@@ -183,7 +183,7 @@ def test_logs_open_with_what_the_checkpoints_know(tmp_path: Path, threads: int) 
     target = again.set_aside(("t", 1), "stray")
     assert target.name.startswith("t-1.")
     assert target.name.endswith("-stray")
-    assert [key for key, _ in again.partition_directories()] == [("t", 0), ("t", 2)]
+    assert again.partition_keys() == [("t", 0), ("t", 2)]
     again.close()
 
 
