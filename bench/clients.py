@@ -40,14 +40,14 @@ def values(count: int, size: int) -> list[bytes]:
     return made
 
 
-def produce(bootstrap: str, topic: str, records: int, record_bytes: int, codec: str) -> int:
-    """Send ``records`` at acks=all and wait for every acknowledgement."""
+def produce(a: argparse.Namespace) -> int:
+    """Send ``records`` and wait for every acknowledgement."""
     failed = []
     producer = Producer(
         {
-            "bootstrap.servers": bootstrap,
-            "acks": "all",
-            "compression.type": codec,
+            "bootstrap.servers": a.bootstrap,
+            "acks": a.acks,
+            "compression.type": a.codec,
             "linger.ms": 5,
             "queue.buffering.max.messages": 100_000,
             "queue.buffering.max.kbytes": 256_000,
@@ -55,11 +55,11 @@ def produce(bootstrap: str, topic: str, records: int, record_bytes: int, codec: 
             "on_delivery": lambda error, _: failed.append(error),
         }
     )
-    pool = values(1000, record_bytes)
-    for i in range(records):
+    pool = values(1000, a.record_bytes)
+    for i in range(a.records):
         while True:
             try:
-                producer.produce(topic, pool[i % 1000])
+                producer.produce(a.topic, pool[i % 1000])
                 break
             except BufferError:
                 producer.poll(0.005)
@@ -68,14 +68,14 @@ def produce(bootstrap: str, topic: str, records: int, record_bytes: int, codec: 
     producer.flush(120)
     if failed:
         raise SystemExit(f"librdkafka: {failed[0]}")
-    return records
+    return int(a.records)
 
 
-def consume(bootstrap: str, topic: str, records: int, record_bytes: int) -> int:
+def consume(a: argparse.Namespace) -> int:
     """Read ``records`` from the start of partition 0, checking each value's size."""
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap,
+            "bootstrap.servers": a.bootstrap,
             "group.id": "bench",
             "enable.auto.commit": False,
             # By default it pauses for a second whenever 100,000 messages wait to be taken: then a
@@ -83,18 +83,18 @@ def consume(bootstrap: str, topic: str, records: int, record_bytes: int) -> int:
             "fetch.queue.backoff.ms": 1,
         }
     )
-    consumer.assign([TopicPartition(topic, 0, 0)])
+    consumer.assign([TopicPartition(a.topic, 0, 0)])
     seen, quiet_since = 0, time.monotonic()
-    while seen < records:
+    while seen < a.records:
         messages = consumer.consume(10_000, timeout=0.2)
         for message in messages:
-            if message.error() or len(message) != record_bytes:
+            if message.error() or len(message) != a.record_bytes:
                 raise SystemExit(f"librdkafka: {message.error()}")
         seen += len(messages)
         if messages:
             quiet_since = time.monotonic()
         elif time.monotonic() - quiet_since > 20:
-            raise SystemExit(f"librdkafka: {seen} of {records} records")
+            raise SystemExit(f"librdkafka: {seen} of {a.records} records")
     consumer.close()
     return seen
 
@@ -108,13 +108,11 @@ def main() -> None:
     parser.add_argument("records", type=int)
     parser.add_argument("record_bytes", type=int)
     parser.add_argument("--codec", default="none")
+    parser.add_argument("--acks", default="-1")
     parser.add_argument("--pid", type=int, required=True)
     a = parser.parse_args()
     cpu, began = cpu_seconds(a.pid), time.perf_counter()
-    if a.action == "produce":
-        seen = produce(a.bootstrap, a.topic, a.records, a.record_bytes, a.codec)
-    else:
-        seen = consume(a.bootstrap, a.topic, a.records, a.record_bytes)
+    seen = produce(a) if a.action == "produce" else consume(a)
     seconds = time.perf_counter() - began
     used = cpu_seconds(a.pid) - cpu
     print(

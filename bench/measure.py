@@ -78,7 +78,7 @@ def client(action: str, node: Node, topic: str, case: Case) -> Measured:
         [
             *(sys.executable, "-m", "bench.clients", action, node.bootstrap, topic),
             *(str(case.records), str(case.record_bytes), "--pid", str(node.pid)),
-            *("--codec", case.codec),
+            *("--codec", case.codec, "--acks", str(case.acks)),
         ],
         stdout=subprocess.PIPE,
         check=True,

@@ -30,15 +30,18 @@ def test_every_client_case_has_a_bound_on_both_sides() -> None:
         "rdkafka-produce-100": produced,
         "rdkafka-produce-lz4": produced,
         "rdkafka-produce-1k": produced,
+        "rdkafka-produce-100-acks1": produced,
+        "rdkafka-produce-lz4-acks1": produced,
+        "rdkafka-produce-1k-acks1": produced,
         "rdkafka-consume-100": (0.97, 0.8),
         "rdkafka-consume-1k": (0.97, 0.8),
     }
 
 
-@pytest.mark.parametrize("codec", ["none", "lz4"])
-def test_what_librdkafka_produced_it_reads_back(node: Node, codec: str) -> None:
+@pytest.mark.parametrize(("codec", "acks"), [("none", 1), ("lz4", -1)])
+def test_what_librdkafka_produced_it_reads_back(node: Node, codec: str, acks: int) -> None:
     """The consumer checks every value's size and ends when it has all of them."""
-    case = Case(f"clients-{codec}", "client-consume", "", 3000, 100, codec=codec)
+    case = Case(f"clients-{codec}", "client-consume", "", 3000, 100, codec=codec, acks=acks)
     measured = measure.run(case, node, measure.Topics(node), 0, 0)
     assert measured["requests"] == 3000
     assert 0 < measured["broker_cpu_s"] < 1
