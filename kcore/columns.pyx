@@ -20,6 +20,7 @@ from kcore.record cimport (
     STATUS_TRAILING,
     RecordHead,
     record_head,
+    record_head_usual,
     record_headers_skip,
 )
 from kcore.record_batch cimport (
@@ -152,33 +153,37 @@ cdef class _Runs:
 
 cdef int _fill(const Run* run, Columns* to) noexcept nogil:
     """Walk the records of one batch into the columns, and move the columns' pointers behind them."""
-    cdef const uint8_t* p = run.records
+    # What lies in memory that the columns might share is read once.
+    cdef const uint8_t* records = run.records
+    cdef const uint8_t* p = records
     cdef const uint8_t* end = p + run.bytes
     cdef const uint8_t* q
     cdef RecordHead head
+    cdef Columns c = to[0]
     cdef int status = STATUS_OK
     cdef int32_t i, last_delta = -1, count = run.h.records_count, delta_max = run.h.last_offset_delta
     cdef bint append_time = run.h.attributes & ATTR_LOG_APPEND_TIME
+    cdef int64_t position = run.position
+    cdef uint64_t base_offset = <uint64_t>run.h.base_offset
+    cdef uint64_t base_timestamp = <uint64_t>(run.h.max_timestamp if append_time else run.h.base_timestamp)
     for i in range(count):
-        q = record_head(p, end, &head, &status)
-        if q == NULL:
-            return status
-        if q != head.end or head.headers_count:
-            status = record_headers_skip(q, &head)
-            if status != STATUS_OK:
+        if record_head_usual(p, end, &head) == NULL:
+            q = record_head(p, end, &head, &status)
+            if q == NULL:
                 return status
+            if q != head.end or head.headers_count:
+                status = record_headers_skip(q, &head)
+                if status != STATUS_OK:
+                    return status
         if head.offset_delta <= last_delta or head.offset_delta > delta_max:
             return STATUS_BAD_OFFSET_DELTA
         last_delta = head.offset_delta
-        to.offset[i] = <int64_t>(<uint64_t>run.h.base_offset + <uint64_t>head.offset_delta)
-        to.timestamp[i] = (
-            run.h.max_timestamp if append_time
-            else <int64_t>(<uint64_t>run.h.base_timestamp + <uint64_t>head.timestamp_delta)
-        )
-        to.key_position[i] = run.position + (head.key - run.records)
-        to.key_length[i] = head.key_length
-        to.value_position[i] = run.position + (head.value - run.records)
-        to.value_length[i] = head.value_length
+        c.offset[i] = <int64_t>(base_offset + <uint64_t>head.offset_delta)
+        c.timestamp[i] = <int64_t>(base_timestamp + (0 if append_time else <uint64_t>head.timestamp_delta))
+        c.key_position[i] = position + (head.key - records)
+        c.key_length[i] = head.key_length
+        c.value_position[i] = position + (head.value - records)
+        c.value_length[i] = head.value_length
         p = head.end
     to.offset += count
     to.timestamp += count

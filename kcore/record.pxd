@@ -2,7 +2,7 @@
 # The layout is drawn in record_batch.pyx.
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
-from kcore.varint cimport read_varint, read_varlong
+from kcore.varint cimport read_varint, read_varint_in, read_varlong, read_varlong_in
 
 cdef enum:
     STATUS_OK = 0
@@ -19,6 +19,8 @@ cdef enum:
 
 cdef enum:
     RECORD_BODY_MIN = 6        # attributes, two deltas, two lengths, a headers count
+    RECORD_HEAD_MAX = 31       # the same, as long as they may be: 1 + 10 + 4 * 5
+    RECORD_HEAD_AFTER_KEY = 10 # the last two of them
 
 cdef struct RecordHead:        # one record up to its headers; the pointers are into the payload
     const uint8_t* end
@@ -77,6 +79,48 @@ cdef inline const uint8_t* record_head(const uint8_t* p, const uint8_t* end, Rec
         return NULL
     status[0] = STATUS_OK
     return p
+
+
+cdef inline const uint8_t* record_head_usual(const uint8_t* p, const uint8_t* end, RecordHead* out) noexcept nogil:
+    """record_head for what nearly every record is, without a look at the end before every number: a body of
+    RECORD_HEAD_MAX bytes or more, no headers. NULL for all others, right or wrong: they are record_head's.
+
+    It pays where many records are walked; for a batch of one, what it adds in front is more than what it saves."""
+    cdef int32_t length
+    if end - p < RECORD_HEAD_MAX:
+        return NULL
+    p = read_varint_in(p, &length)
+    if p == NULL or length < RECORD_HEAD_MAX or length > end - p:
+        return NULL
+    end = p + length
+    out.end = end
+    p = read_varlong_in(p + 1, &out.timestamp_delta)
+    if p == NULL:
+        return NULL
+    p = read_varint_in(p, &out.offset_delta)
+    if p == NULL:
+        return NULL
+    p = read_varint_in(p, &out.key_length)
+    if p == NULL:
+        return NULL
+    out.key = p
+    if out.key_length < -1 or out.key_length > end - p - RECORD_HEAD_AFTER_KEY:
+        return NULL
+    if out.key_length > 0:
+        p += out.key_length
+    p = read_varint_in(p, &out.value_length)
+    if p == NULL:
+        return NULL
+    out.value = p
+    if out.value_length < -1 or out.value_length >= end - p:
+        return NULL
+    if out.value_length > 0:
+        p += out.value_length
+    # Nearly every record ends here, with a headers count of 0.
+    if p + 1 != end or p[0] != 0:
+        return NULL
+    out.headers_count = 0
+    return end
 
 
 cdef inline int record_headers_skip(const uint8_t* p, const RecordHead* head) noexcept nogil:

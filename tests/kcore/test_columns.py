@@ -144,3 +144,28 @@ def test_a_limit_over_all_batches() -> None:
     assert len(rows(buffer, decompressed_bytes_max=5100)) == 5
     with pytest.raises(kcore.DecompressedTooLarge):
         decode_columns(buffer, decompressed_bytes_max=5000)
+
+
+RECORDS = [
+    [(None, b"v" * 40, (), 5)],
+    [(b"", b"v" * 30, (), 5), (None, b"w" * 200, (), 1 << 41)],
+    [(b"k" * 90, b"", (), 5), (b"k" * 20, None, (), 6)],
+    [(b"k" * 20, b"v" * 20, [("h", b"x")], 5), (None, b"v" * 300, (), 5)],
+]
+
+
+@pytest.mark.parametrize("records", RECORDS, ids=range(len(RECORDS)))
+def test_any_changed_byte_means_the_same_to_both_walks(records: list) -> None:
+    """The walk of the columns knows a shorter way for usual records; validation does not use it."""
+    sound = build(records)
+    for at in range(61, len(sound)):
+        for value in {0, 1, 2, 0x3F, 0x7F, 0x80, 0xFF, sound[at] ^ 1, sound[at] ^ 0x80}:
+            raw = bytearray(sound)
+            raw[at] = value
+            try:
+                expected = [(r.offset, r.timestamp, r.key, r.value) for r in RecordBatch(raw)]
+            except kcore.KcoreError as error:
+                with pytest.raises(type(error)):
+                    decode_columns(raw, check_crc=False)
+            else:
+                assert rows(raw, check_crc=False) == expected
