@@ -1,0 +1,1 @@
+"""What requests cost, counted exactly and held by tests: wall time is noise on shared machines."""
