@@ -1,9 +1,28 @@
 # cython: auto_pickle=False
-"""The memory that requests are received into, and the views that handlers get of it."""
+"""The memory that requests are received into, and the views that handlers get of it.
+
+Small frames: the bytes of a wake-up come into one block that all connections share, and a frame that
+is only begun in it moves into a block of its connection's own. Large frames: who sent one probably
+sends another of that size, so the next one is received into a block of exactly that capacity, where
+it can be appended from without another copy; such blocks come from a few spare ones, whose memory
+is warm. A block never grows with the length that a frame claims, only with bytes that arrived, or
+to the size of a frame that this connection has really sent before.
+"""
 
 from cpython.buffer cimport PyBuffer_FillInfo
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int32_t, uint8_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from kcore.endian cimport load_be32
+
+cdef enum:
+    SCRATCH_BYTES = 262144
+    LARGE_FRAME_BYTES = 32768
+    EXPECTED_BYTES_MAX = 4194304
+    OWN_BYTES_MIN = 65536
+    FREE_BYTES_MIN = 4096
+    SPARE_BYTES_MAX = 8388608
 
 
 cdef class Block:
@@ -13,7 +32,7 @@ cdef class Block:
         self.data = <uint8_t*>malloc(capacity)
         if self.data == NULL:
             raise MemoryError
-        self.capacity = capacity
+        self.capacity = self.allocated = capacity
 
     def __dealloc__(self):
         free(self.data)
@@ -30,3 +49,107 @@ cdef class Body:
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         PyBuffer_FillInfo(view, self, <void*>self.data, self.size, 1, flags)
+
+
+cdef class Blocks:
+    """The blocks that the connections of one node share: one for all of them, and spare large ones."""
+
+    def __cinit__(self):
+        self.scratch = Block(SCRATCH_BYTES)
+        self.spare = []
+
+    cdef Block take(self, Py_ssize_t capacity):
+        """A block of that capacity: the one given back last where it fits."""
+        cdef Block block
+        if self.spare:
+            block = <Block>self.spare[len(self.spare) - 1]
+            if capacity <= block.allocated <= 4 * capacity:
+                self.spare.pop()
+                self.spare_bytes -= block.allocated
+                block.capacity = capacity
+                block.used = 0
+                return block
+            # Other sizes are wanted now: the oldest one makes room.
+            block = <Block>self.spare.pop(0)
+            self.spare_bytes -= block.allocated
+        return Block(capacity)
+
+    cdef int give(self, Block block) except -1:
+        """Its connection needs it no more; while a handler reads from it, it stays the handler's."""
+        if not block.lent and self.spare_bytes + block.allocated <= SPARE_BYTES_MAX:
+            self.spare.append(block)
+            self.spare_bytes += block.allocated
+        return 0
+
+
+cdef class Intake:
+    """Where the next bytes of one connection go, and what waits for the rest of its frame."""
+
+    def __cinit__(self, Blocks blocks not None):
+        self.blocks = blocks
+
+    cdef Block room(self):
+        """The block for what comes next; it has room."""
+        cdef Block own = self.own
+        cdef Block grown
+        cdef Py_ssize_t claimed
+        if own is None:
+            if not self.expected:
+                return self.blocks.scratch
+            self.own = own = self.blocks.take(self.expected)
+            return own
+        if own.capacity - own.used < FREE_BYTES_MIN:
+            claimed = 4 + <Py_ssize_t><int32_t>load_be32(own.data) if own.used >= 4 else 0
+            if not own.used < claimed <= own.capacity:
+                grown = Block(max(own.capacity * 2, <Py_ssize_t>FREE_BYTES_MIN))
+                memcpy(grown.data, own.data, own.used)
+                grown.used = own.used
+                self.own = own = grown
+        return own
+
+    cdef Block filled(self, Py_ssize_t received):
+        """The block that `room` gave, with so many bytes more in it."""
+        cdef Block block = self.own
+        if block is None:
+            block = self.blocks.scratch
+        block.used += received
+        return block
+
+    cdef int took(self, Py_ssize_t frame_bytes) noexcept:
+        """A whole frame was taken; the next one is probably of its size."""
+        self.expected = frame_bytes if LARGE_FRAME_BYTES <= frame_bytes <= EXPECTED_BYTES_MAX else 0
+        return 0
+
+    cdef Py_ssize_t keep(self, Block block, Py_ssize_t at) except -1:
+        """What is behind the last whole frame stays; how many bytes those are."""
+        cdef Py_ssize_t rest = block.used - at
+        cdef Py_ssize_t claimed, capacity
+        cdef Block own
+        if rest == 0:
+            self.forget(block)
+            return 0
+        if at == 0 and block is self.own:
+            return rest
+        capacity = max(<Py_ssize_t>OWN_BYTES_MIN, rest + rest // 2 + FREE_BYTES_MIN)
+        if self.expected and rest >= 4:
+            claimed = 4 + <Py_ssize_t><int32_t>load_be32(block.data + at)
+            if rest < claimed <= self.expected:
+                capacity = claimed
+        own = self.blocks.take(capacity) if self.expected else Block(capacity)
+        memcpy(own.data, block.data + at, rest)
+        own.used = rest
+        self.forget(block)
+        self.own = own
+        return rest
+
+    cdef int forget(self, Block block) except -1:
+        """Nothing of the block is needed any more by this connection."""
+        if block is not self.blocks.scratch:
+            if block is self.own:
+                self.own = None
+                self.blocks.give(block)
+        elif block.lent:
+            self.blocks.scratch = Block(SCRATCH_BYTES)
+        else:
+            block.used = 0
+        return 0

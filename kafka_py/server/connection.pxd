@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath
-from kafka_py.server.blocks cimport Block
+from kafka_py.server.blocks cimport Block, Blocks, Intake
 from kafka_py.server.fast_path cimport FastPath
 from kafka_py.server.output cimport Output
 
@@ -42,7 +42,7 @@ cdef class Hub:
     cdef object clock_now
     cdef object dispatch
     cdef object route
-    cdef Block scratch
+    cdef Blocks blocks
     cdef readonly set connections
     cdef list dirty
     cdef object empty                   # future of who waits for the last connection to go
@@ -68,7 +68,7 @@ cdef class Connection:
     cdef readonly str host
     cdef readonly bint plain_role       # a broker listener: the compiled paths apply
     cdef readonly str role
-    cdef Block own                      # None while no frame is begun
+    cdef readonly Intake intake
     cdef readonly Output out
     cdef object replies                 # deque of Reply, in the order of the requests
     cdef readonly Py_ssize_t inflight_bytes
@@ -101,7 +101,6 @@ cdef class Connection:
     cdef int pump(self) except -1
     cdef int send(self) except -1
     cdef bint may_take(self)
-    cdef int keep_nothing(self, Block block) except -1
     cdef int keep_rest(self, Block block, Py_ssize_t at) except -1
     cdef object text(self, const uint8_t* p, Py_ssize_t size)
     cdef int queue_made(self, Py_ssize_t start) except -1

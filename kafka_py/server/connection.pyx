@@ -3,9 +3,8 @@
 
 It is an asyncio ``BufferedProtocol``. Caveats first:
 
-* Bytes are received into one block that all connections share, as long as a wake-up brings whole frames; only a begun
-  frame moves into a block of its own, which grows with the bytes that arrived and never with the length that was
-  claimed. A block that a handler still reads from (a :class:`Body` is out) is given up and never written again.
+* Where bytes are received into is :mod:`kafka_py.server.blocks`' business. A block that a handler still reads from (a
+  :class:`Body` is out) is given up and never written again.
 * Replies of one wake-up go out together by one system call where the socket takes them, straight to the socket; the
   transport's own buffer is used only where there is no socket.
 * Back-pressure is "not reading": too many bytes being answered (on this connection or in all) or too many bytes that the
@@ -21,10 +20,9 @@ from collections import deque
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
-from libc.string cimport memcpy
 
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath, quick_header
-from kafka_py.server.blocks cimport Block, Body
+from kafka_py.server.blocks cimport Block, Blocks, Body, Intake
 from kafka_py.server.fast_path cimport ANSWERED, BROKEN, DECLINED, SILENT, WAITING, FastPath, skip_tags
 from kafka_py.server.output cimport Output
 from kcore.endian cimport load_be16, load_be32
@@ -38,7 +36,6 @@ from kafka_py.server.dispatch import CloseConnection, RequestContext, dispatch, 
 log = logging.getLogger("kafka_py.server")
 
 cdef enum:
-    SCRATCH_BYTES = 262144
     BODY_COPIED_MAX = 32768
     CLIENT_ID_MAX = 4096
     KEY_PRODUCE = 0
@@ -157,7 +154,7 @@ cdef class Hub:
         self.clock_now = node.clock.now_ms
         self.dispatch = dispatch
         self.route = route
-        self.scratch = Block(SCRATCH_BYTES)
+        self.blocks = Blocks()
         self.connections = set()
         self.dirty = []
         self.stalled = []
@@ -235,6 +232,7 @@ cdef class Connection:
         self.listening = listening
         self.role = listening.role
         self.plain_role = listening.role == "broker"
+        self.intake = Intake(hub.blocks)
         self.out = Output()
         self.out.sendfile_min = hub.limits.sendfile_bytes_min
         self.replies = deque()
@@ -282,28 +280,16 @@ cdef class Connection:
 
     def get_buffer(self, sizehint):
         """Where the next bytes go: the shared block, or behind the begun frame."""
-        cdef Block grown
-        cdef Block own = self.own
-        if own is None:
-            return self.hub.scratch
-        if own.capacity - own.used < 4096:
-            grown = Block(own.capacity * 2)
-            memcpy(grown.data, own.data, own.used)
-            grown.used = own.used
-            self.own = grown
-            return grown
-        return own
+        return self.intake.room()
 
     def buffer_updated(self, Py_ssize_t received):
         """``received`` bytes are there: take every whole frame, then send what there is to send."""
         cdef Hub hub = self.hub
-        cdef Block block = self.own
+        cdef Block block
         cdef Py_ssize_t at
         if self.closed:
             return
-        if block is None:
-            block = hub.scratch
-        block.used += received
+        block = self.intake.filled(received)
         self.active_at = monotonic()
         hub.fast.now_ms = hub.clock_now()
         hub.in_wakeup = True
@@ -314,8 +300,7 @@ cdef class Connection:
                 hub.mark(self)
         except Exception as error:
             self.fail(error)
-            if block is hub.scratch:
-                self.keep_nothing(block)
+            self.intake.forget(block)
         hub.end_wakeup()
 
     def eof_received(self):
@@ -344,36 +329,14 @@ cdef class Connection:
 
     # Frames
 
-    cdef int keep_nothing(self, Block block) except -1:
-        if block.lent:
-            self.hub.scratch = Block(SCRATCH_BYTES)
-        else:
-            block.used = 0
-        return 0
-
     cdef int keep_rest(self, Block block, Py_ssize_t at) except -1:
-        """What is behind the last whole frame moves into this connection's own block."""
-        cdef Py_ssize_t rest = block.used - at
-        cdef Block own
-        cdef bint shared = block is self.hub.scratch
+        """What is behind the last whole frame stays, unless the connection is closed."""
         if self.closed:
-            rest = 0
-        if rest == 0:
-            self.own = None
+            self.intake.forget(block)
+        elif self.intake.keep(block, at) == 0:
             self.frame_at = 0
-            if shared:
-                self.keep_nothing(block)
-            return 0
-        if at > 0 or self.frame_at == 0:
+        elif at > 0 or self.frame_at == 0:
             self.frame_at = self.active_at
-        if not shared and at == 0:
-            return 0
-        own = Block(max(65536, rest + rest // 2 + 4096))
-        memcpy(own.data, block.data + at, rest)
-        own.used = rest
-        self.own = own
-        if shared:
-            self.keep_nothing(block)
         return 0
 
     cdef bint may_take(self):
@@ -410,6 +373,7 @@ cdef class Connection:
                     return at
             self.take_frame(block, block.data + at + 4, size)
             self.served = True
+            self.intake.took(4 + size)
             if self.closed:
                 return block.used
             at += 4 + size
@@ -635,7 +599,7 @@ cdef class Connection:
             self.send()
             if self.closed or self.reading or not self.may_take():
                 break
-            block = self.own
+            block = self.intake.own
             if block is not None:
                 at = self.take_frames(block, 0)
                 self.keep_rest(block, at)
@@ -707,7 +671,7 @@ cdef class Connection:
     @property
     def frame_bytes(self):
         """How much of an unfinished frame has arrived."""
-        return 0 if self.own is None else self.own.used
+        return 0 if self.intake.own is None else self.intake.own.used
 
     @property
     def waiting_replies(self):
@@ -728,7 +692,7 @@ cdef class Connection:
         """Read again; a begun frame has its time from now on, since nobody listened meanwhile."""
         if not self.reading and not self.closed:
             self.reading = True
-            if self.own is not None:
+            if self.intake.own is not None:
                 self.frame_at = monotonic()
             self.transport.resume_reading()
 
@@ -749,7 +713,7 @@ cdef class Connection:
         if self.replies:
             # Earlier requests are answered first, in their order; nothing more is read.
             self.ending = True
-            self.own = None
+            self.intake.own = None
             if self.reading:
                 self.reading = False
                 self.transport.pause_reading()
@@ -789,7 +753,7 @@ cdef class Connection:
             self.hub.inflight_bytes -= self.inflight_bytes
             self.inflight_bytes = 0
         self.replies.clear()
-        self.own = None
+        self.intake.own = None
         self.out = Output()
         self.hub.budget_freed()
 

@@ -1,12 +1,18 @@
 """Connections, seen as bytes on a socket: framing, order, and what closes them."""
 
+import random
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from kafka_py import Broker
+from kafka_py.protocol.produce import ProduceRequest
+from kcore import build
 
 API_VERSIONS = 18
 
@@ -102,3 +108,56 @@ def test_a_bad_connection_leaves_the_others_alone(
         assert is_closed(bad)
     sock.sendall(frame(API_VERSIONS, 0, 3))
     assert receive_frame(sock)[:6] == struct.pack(">ih", 3, 0)
+
+
+def produce_frame(topic: str, size: int, correlation: int) -> bytes:
+    """A Produce v9 of one record of about that size, acks=1."""
+    batch = build([(None, correlation.to_bytes(4, "big") * (size // 4))])
+    partition = ProduceRequest.PartitionProduceData(index=0, records=batch)
+    request = ProduceRequest(
+        acks=1,
+        timeout_ms=1000,
+        topic_data=[ProduceRequest.TopicProduceData(name=topic, partition_data=[partition])],
+    )
+    payload = struct.pack(">hhih", 0, 9, correlation, -1) + b"\0" + request.encode(9)
+    return struct.pack(">i", len(payload)) + payload
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_large_and_small_frames_in_pieces_of_any_size(
+    address: tuple[str, int], sock: socket.socket, seed: int
+) -> None:
+    """However frames of changing sizes are cut on their way, each record arrives as it was sent."""
+    chance = random.Random(seed)
+    topic = f"pieces-{seed}"
+    where = {"bootstrap.servers": "{}:{}".format(*address), "log_level": 2}
+    admin = AdminClient(where)
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(10)
+    usual = chance.choice([40_000, 130_000, 500_000])
+    sizes = [
+        usual
+        if chance.random() < 0.7
+        else chance.choice([8, 30_000, usual + 4, usual * 2, 700_000])
+        for _ in range(30)
+    ]
+    stream = b"".join(produce_frame(topic, size, n) for n, size in enumerate(sizes))
+    answers: list[bytes] = []
+
+    def read_answers() -> None:
+        answers.extend(receive_frame(sock) for _ in sizes)
+
+    reader = threading.Thread(target=read_answers)
+    reader.start()
+    at = 0
+    while at < len(stream):
+        piece = chance.choice([1, 5, 4096, 65_536, usual // 2, usual + 300, 300_000])
+        sock.sendall(stream[at : at + piece])
+        at += piece
+    reader.join(30)
+    assert [answer[:4] for answer in answers] == [n.to_bytes(4, "big") for n in range(len(sizes))]
+    consumer = Consumer({**where, "group.id": "pieces"})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    for n, size in enumerate(sizes):
+        (message,) = consumer.consume(1, timeout=10)
+        assert message.value() == n.to_bytes(4, "big") * (size // 4)
+    consumer.close()
