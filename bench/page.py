@@ -17,7 +17,7 @@ PAGE = Template(
 <title>kafka_py beside Apache Kafka</title>
 <style>
 body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif;
-       color: #111; background: #fff; max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
+       color: #111; background: #fff; max-width: 1240px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: .2rem; }
 h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 p.machine { color: #444; margin-top: 0; }
@@ -25,7 +25,7 @@ figure { margin: 1.4rem 0; max-width: 880px; break-inside: avoid; }
 figure svg { width: 100%; height: auto; border: 1px solid #ddd; border-radius: 4px; }
 div.wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; text-align: right; vertical-align: top; white-space: nowrap; }
+th, td { padding: .3rem .5rem; text-align: right; vertical-align: top; white-space: nowrap; }
 th { border-bottom: 2px solid #111; vertical-align: bottom; }
 td { border-bottom: 1px solid #ddd; }
 .words { text-align: left; }
@@ -34,7 +34,8 @@ th[colspan] { text-align: center; border-bottom: 1px solid #999; }
 .reached::before { content: "✓ "; } .missed::before { content: "✗ "; }
 .reached { color: #00563f; } .missed { color: #a3310a; font-weight: 600; }
 .unmeasured { color: #666; }
-@media print { body { margin: 0; max-width: none; font-size: 11px; } table { font-size: 9px; }
+@page { size: landscape; margin: 12mm; }
+@media print { body { margin: 0; max-width: none; font-size: 11px; } table { font-size: 8px; }
                th, td { padding: .15rem .3rem; } figure svg { border: 0; } }
 </style>
 </head>

@@ -31,7 +31,7 @@ OURS, APACHE = "#0072b2", "#e69f00"
 PEERS = ("#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 
 WIDTH, MARGIN, NAME_WIDTH, LABEL_WIDTH, GAP = 880, 20, 78, 144, 20
-BAR, BAR_STEP, TITLE_STEP, ROW_GAP = 13, 17, 20, 12
+BAR, BAR_STEP, TITLE_STEP, WORDS_STEP, ROW_GAP = 13, 17, 20, 15, 10
 #: About what a bold character of a label takes.
 CHARACTER = 7
 FONT = "font-family='system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif'"
@@ -53,7 +53,10 @@ class Panel:
 
     def text(self, row: Row, value: float) -> str:
         """A bar's label."""
-        return f"{short(value)} {self.unit(row.case)}".replace(" /s", "/s")
+        unit = self.unit(row.case)
+        if unit == "MB/s" and value >= 100:
+            return f"{value:,.0f} MB/s"
+        return f"{short(value)} {unit}".replace(" /s", "/s")
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Picture:
     title: str
     chosen: Callable[[Case], bool]
     panels: tuple[Panel, ...]
+    against: str = "Apache's"
 
 
 # ---------------------------------------------------------------------------- what a bar stands for
@@ -274,6 +278,13 @@ PICTURES = (
         "start", "Start to first reply", lambda case: case.kind == "start", (kept_inverse("ms"),)
     ),
     Picture("memory", "Idle memory", lambda case: case.kind == "memory", (kept_inverse("MB"),)),
+    Picture(
+        "kcore",
+        "The storage core beside a bare copy, pass or library call over the same bytes",
+        lambda case: case.kind == "kcore",
+        (replace(MB, ratio=lambda row: row.ratio("requests_per_s", "limit")),),
+        against="the limit's",
+    ),
     Picture("other", "More measures", lambda case: case.kind == "other", (RATE, CPU)),
 )
 
@@ -375,7 +386,8 @@ def draw(picture: Picture, chosen: Sequence[Row]) -> str:
             f"<path d='M{MARGIN} {y - 15:.1f}H{WIDTH - MARGIN}' stroke='#ddd' stroke-width='1'/>"
         )
         parts.append(text(MARGIN, y, row.case.title, "font-weight='600'"))
-        y += 8
+        words = [wanted(row, panel) for panel in picture.panels]
+        y += WORDS_STEP + 8 if any(words) else 8
         for number, side in enumerate(ordered(row.sides)):
             name = NAMES.get(side, side)
             parts.append(
@@ -385,13 +397,11 @@ def draw(picture: Picture, chosen: Sequence[Row]) -> str:
             x = left + number * (column + GAP)
             paint = lambda side: colour(side, peers, picture.name)  # noqa: E731
             parts += bars(row, panel, (x, y), column - LABEL_WIDTH, paint)
-            if words := wanted(row, panel):
-                parts.append(
-                    text(x + column, y - 8, words, "text-anchor='end' font-size='11' fill='#444'")
-                )
+            parts.append(text(x, y - 8, words[number], "font-size='11' fill='#444'"))
         y += len(row.sides) * BAR_STEP + ROW_GAP
     notes = [
-        "Each case has its own scale from 0. Black line: the bound. Ratios: ours / Apache's.",
+        "Each case has its own scale from 0. Black line: the bound."
+        f" Ratios: ours / {picture.against}.",
         *machine_lines(chosen),
     ]
     for note in notes:

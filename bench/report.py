@@ -6,7 +6,9 @@ makes pictures and page again from saved results without running anything; READM
 ``produce-fetch.svg`` as it lies in bench/figures. A file is
 ``{"machine": {...}, "results": {case: {side: figures}}}``; sides are "kafka_py", "apache", "limit"
 (what a bare program reaches with the same bytes) and any peers. When several files have a case it
-comes whole from the last of them, since ratios are of one run.
+comes whole from the last of them, since ratios are of one run. pytest-benchmark's kcore.json may be
+among the files: a benchmark whose ``extra_info`` has ``mb_per_s`` and ``limit_mb_per_s`` (or, for
+``bytes``, ``append_ns`` and ``copy_ns``) is a case of the storage core.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ from bench.cases import CASES, LAG_CASES, Case
 Figures = Mapping[str, Any]
 Results = Mapping[str, Mapping[str, Figures]]
 Machine = Mapping[str, Any]
+
+#: How the names of the storage core's cases begin.
+KCORE = "kcore "
 
 
 @dataclass(frozen=True)
@@ -115,13 +120,18 @@ def rows(results: Results, machines: Mapping[str, Machine] | None = None) -> lis
     known = {case.name: case for case in (*CASES, *LAG_CASES)}
     cases = {
         **{name: case for name, case in known.items() if name in results},
-        **{name: Case(name, "other", name) for name in results if name not in known},
+        **{name: Case(name, unknown_kind(name), name) for name in results if name not in known},
     }
     return [
         Row(case, results[name], (machines or {}).get(name, {}))
         for name, case in cases.items()
         if "kafka_py" in results[name]
     ]
+
+
+def unknown_kind(name: str) -> str:
+    """Of a case that bench/cases.py does not have."""
+    return "kcore" if name.startswith(KCORE) else "other"
 
 
 # ------------------------------------------------------------------------------- figures as text
@@ -158,6 +168,8 @@ def figures(side: Figures | None, case: Case) -> tuple[str, str, str]:
         average = f"{side['avg_ms']:.3f} ms, average" if "avg_ms" in side else ""
         return average, latency, cpu_text
     mb = megabytes_per_s(side, case)
+    if case.kind == "kcore":
+        return f"{mb:,.0f} MB/s", "", ""
     rate = f"{short(side['requests_per_s'])}/s" + (f", {mb:,.0f} MB/s" if mb >= 20 else "")
     return rate, latency, cpu_text
 
@@ -228,6 +240,36 @@ def save(results: Results, path: Path) -> list[Row]:
     return rows(results, dict.fromkeys(results, machine))
 
 
+def storage_core(benchmarks: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Figures]]:
+    """The benchmarks that say what a bare copy, pass or library does with the same bytes."""
+    found = {}
+    for benchmark in benchmarks:
+        info = benchmark.get("extra_info", {})
+        speeds = [info.get("mb_per_s"), info.get("limit_mb_per_s")]
+        if "append_ns" in info and "copy_ns" in info:
+            speeds = [info["bytes"] / info[key] * 1000 for key in ("append_ns", "copy_ns")]
+        if all(speeds):
+            words = benchmark["name"].removeprefix("test_").replace("_", " ")
+            # A case counts requests; here one is a megabyte.
+            sides = [{"requests_per_s": speed, "reply_mb_per_s": speed} for speed in speeds]
+            found[KCORE + words] = dict(zip(("kafka_py", "limit"), sides, strict=True))
+    return found
+
+
+def benchmark_machine(kept: Mapping[str, Any]) -> Machine:
+    """The machine of a pytest-benchmark file."""
+    info = kept.get("machine_info", {})
+    cpu = info.get("cpu", {})
+    known = {
+        "date": kept.get("datetime", "")[:10],
+        "cpu": cpu.get("brand_raw"),
+        "cpus": cpu.get("count"),
+        "kernel": info.get("release"),
+        "python": info.get("python_version"),
+    }
+    return {key: value for key, value in known.items() if value}
+
+
 def load(paths: Sequence[Path]) -> list[Row]:
     """The rows of saved results, of several runs as of one.
 
@@ -237,10 +279,14 @@ def load(paths: Sequence[Path]) -> list[Row]:
     machines: dict[str, Machine] = {}
     for path in paths:
         kept = json.loads(path.read_text())
-        if not isinstance(kept, dict) or "results" not in kept:
+        if isinstance(kept, dict) and "results" in kept:
+            found, machine = kept["results"], kept.get("machine", {})
+        elif isinstance(kept, dict) and "benchmarks" in kept:
+            found, machine = storage_core(kept["benchmarks"]), benchmark_machine(kept)
+        else:
             raise ValueError(f"{path}: no results of a bench run")
-        results.update(kept["results"])
-        machines.update(dict.fromkeys(kept["results"], kept.get("machine", {})))
+        results.update(found)
+        machines.update(dict.fromkeys(found, machine))
     return rows(results, machines)
 
 

@@ -151,6 +151,25 @@ def test_a_case_of_several_runs_comes_whole_from_the_last(tmp_path: Path) -> Non
     assert (made.ours["requests_per_s"], made.apache) == (900.0, None)
 
 
+def test_benchmarks_that_name_a_limit_are_cases_of_the_storage_core(tmp_path: Path) -> None:
+    path = tmp_path / "kcore.json"
+    benchmarks = [
+        {"name": "test_append[1]", "extra_info": {"bytes": 50, "append_ns": 20, "copy_ns": 10}},
+        {"name": "test_check", "extra_info": {"mb_per_s": 800.0, "limit_mb_per_s": 1000.0}},
+        {"name": "test_build", "extra_info": {"records": 1000}},
+    ]
+    machine = {"release": "6.18", "cpu": {"count": 2}}
+    path.write_text(json.dumps({"benchmarks": benchmarks, "machine_info": machine}))
+    made = report.load([path])
+    shares = [(one.case.name, one.ratio("requests_per_s", "limit")) for one in made]
+    assert shares == [("kcore append[1]", 0.5), ("kcore check", 0.8)]
+    assert report.machine_text(made[0].machine) == "2 CPUs, Linux 6.18"
+    svg = plots.pictures(made)["kcore"]
+    assert ">2,500 MB/s  (0.50x)<" in svg
+    assert "Ratios: ours / the limit's." in "".join(ElementTree.fromstring(svg).itertext())
+    assert "<td>800 MB/s</td>" in page.page(made, {})
+
+
 def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "groups.json"
     path.write_text("{}")
