@@ -19,7 +19,7 @@ PAGE = Template(
 body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif;
        color: #111; background: #fff; max-width: 1240px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: .2rem; }
-h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+h2 { font-size: 1.2rem; margin-top: 2.2rem; break-after: avoid; }
 p.machine { color: #444; margin-top: 0; }
 figure { margin: 1.4rem 0; max-width: 880px; break-inside: avoid; }
 figure svg { width: 100%; height: auto; border: 1px solid #ddd; border-radius: 4px; }
@@ -36,7 +36,8 @@ th[colspan] { text-align: center; border-bottom: 1px solid #999; }
 .unmeasured { color: #666; }
 @page { size: landscape; margin: 12mm; }
 @media print { body { margin: 0; max-width: none; font-size: 11px; } table { font-size: 8px; }
-               th, td { padding: .15rem .3rem; } figure svg { border: 0; } }
+               th, td { padding: .15rem .3rem; }
+               figure svg { border: 0; max-height: 135mm; } }
 </style>
 </head>
 <body>
