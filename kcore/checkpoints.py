@@ -175,16 +175,18 @@ class OffsetCheckpoint:
     def decode(data: bytes, where: str = "offset checkpoint") -> dict[tuple[str, int], int]:
         """The reverse; raises CorruptFile, also for a partition that stands there twice."""
         offsets: dict[tuple[str, int], int] = {}
+        topics: dict[str, str] = {}  # one object a name, however many partitions it has
         for position, fields in _decode_checkpoint(data, where):
             if len(fields) != 3:
                 raise CorruptFile("an entry is not `topic partition offset`", where, position)
+            topic = topics.setdefault(fields[0], fields[0])
             partition = _number(fields[1], _INT32_MAX, "the partition", where, position)
             offset = _number(fields[2], _INT64_MAX, "the offset", where, position)
             if partition < 0 or offset < 0:
                 raise CorruptFile("a negative partition or offset", where, position)
-            if (fields[0], partition) in offsets:
-                raise CorruptFile(f"{fields[0]}-{partition} stands there twice", where, position)
-            offsets[fields[0], partition] = offset
+            if (topic, partition) in offsets:
+                raise CorruptFile(f"{topic}-{partition} stands there twice", where, position)
+            offsets[topic, partition] = offset
         return offsets
 
     def read(self) -> dict[tuple[str, int], int]:

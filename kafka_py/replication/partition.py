@@ -52,7 +52,8 @@ class Partition:
         decreasing but by
             truncation.
         fetch_waiters: delayed fetches to look at again when the high watermark moves.
-        append_waiters: deque of (required end offset, waiter) for acks=all, ascending.
+        append_waiters: deque of (required end offset, waiter) for acks=all, ascending; None
+            before the first (an empty deque is as large as all the rest of an idle partition).
         queued_append: tail of the chain of off-loop appends, None when there is none.
         flush_messages: flush.messages where it is set, else -1.
         internal: one of Kafka's own topics, which clients may not write to.
@@ -83,7 +84,7 @@ class Partition:
         self.leader_epoch_start_offset = 0
         self.followers: dict[int, FollowerState] = {}
         self.fetch_waiters: list[Any] = []
-        self.append_waiters: deque[tuple[int, Any]] = deque()
+        self.append_waiters: deque[tuple[int, Any]] | None = None
         self.queued_append: Any = None
         self.transactional = False
         self.flush_messages = -1

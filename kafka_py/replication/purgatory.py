@@ -8,6 +8,7 @@ that a burst of appends costs a waiting consumer one look.
 """
 
 import heapq
+from collections import deque
 from collections.abc import Iterable
 from itertools import count
 from typing import Final, Protocol
@@ -138,7 +139,10 @@ class AppendPurgatory:
 
     def watch(self, waiter: AppendWaiter, partition: Partition, end_offset: int) -> None:
         """Call ``waiter.satisfied()`` once ``partition`` has reached ``end_offset``."""
-        partition.append_waiters.append((end_offset, waiter))
+        waiters = partition.append_waiters
+        if waiters is None:
+            waiters = partition.append_waiters = deque()
+        waiters.append((end_offset, waiter))
         self._waiting.add(partition)
 
     @property
@@ -159,20 +163,20 @@ class AppendPurgatory:
 
         It lost leadership or its disk.
         """
-        failed = [waiter for _, waiter in partition.append_waiters]
-        partition.append_waiters.clear()
+        failed = [waiter for _, waiter in partition.append_waiters or ()]
+        partition.append_waiters = None
         self._waiting.discard(partition)
         return failed
 
     def expire(self, now_ms: int) -> None:
         """Expire the waiters whose deadline has come."""
         for partition in list(self._waiting):
-            late = [w for _, w in partition.append_waiters if w.deadline_ms <= now_ms]
+            waiters = partition.append_waiters or ()
+            late = [w for _, w in waiters if w.deadline_ms <= now_ms]
             if not late:
                 continue
-            kept = [item for item in partition.append_waiters if item[1].deadline_ms > now_ms]
-            partition.append_waiters.clear()
-            partition.append_waiters.extend(kept)
+            kept = [item for item in waiters if item[1].deadline_ms > now_ms]
+            partition.append_waiters = deque(kept)
             if not kept:
                 self._waiting.discard(partition)
             for waiter in late:
