@@ -3,7 +3,9 @@
 A case's bounds hold against the other sides of the same run: ``rate_min`` is ours / Apache's
 (requests, megabytes or records a second, whichever the case counts), ``cpu_max`` our broker CPU a
 request / Apache's, ``p50_max`` and ``p99_max`` our latency / Apache's, ``limit_min`` our rate / the
-limit's. ``p50_ms_max`` and ``p99_ms_max`` are milliseconds.
+limit's, ``p50_limit_max`` our median latency / the limit's. ``p50_ms_max`` and ``p99_ms_max`` are
+milliseconds. Where ``either`` is set, one of ``rate_min`` and ``limit_min`` is enough: no broker is
+faster than the loopback.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +15,8 @@ from dataclasses import dataclass, field
 class Case:
     """One measurement.
 
-    ``kind``: produce, fetch, client-produce, client-consume, start, memory, lag.
+    ``kind``: produce, fetch, client-produce, client-consume, start, memory, lag. ``limit``: which
+    bare program shows what is possible, "echo", "disk" or none (bench/limits.py).
     """
 
     name: str
@@ -34,6 +37,9 @@ class Case:
     limit_min: float | None = None
     p50_ms_max: float | None = None
     p99_ms_max: float | None = None
+    p50_limit_max: float | None = None
+    either: bool = False
+    limit: str = ""
     partitions: int = field(default=1)
 
     @property
@@ -48,15 +54,31 @@ class Case:
 CLIENT_RATE_MIN = 0.97
 
 CASES = (
-    Case("produce-d1", "produce", "1 x 100 B, acks=1, depth 1"),
-    Case("produce-d1-all", "produce", "1 x 100 B, acks=all, depth 1 (ours: on disk)", acks=-1),
+    Case(
+        "produce-d1",
+        "produce",
+        "1 x 100 B, acks=1, depth 1",
+        p50_max=0.64,
+        p99_max=0.67,
+        limit="echo",
+    ),
+    Case(
+        "produce-d1-all",
+        "produce",
+        "1 x 100 B, acks=all, depth 1 (ours: on disk)",
+        acks=-1,
+        p50_limit_max=2.0,
+        limit="disk",
+    ),
     Case(
         "produce-d64",
         "produce",
         "1 x 100 B, depth 64, one connection",
         depth=64,
-        rate_min=3.0,
-        cpu_max=0.5,
+        rate_min=5.0,
+        cpu_max=0.25,
+        limit_min=0.6,
+        limit="echo",
     ),
     Case(
         "produce-d16x8",
@@ -64,10 +86,43 @@ CASES = (
         "1 x 100 B, depth 16 x 8 connections",
         depth=16,
         connections=8,
-        rate_min=1.3,
-        cpu_max=0.6,
+        rate_min=2.0,
+        cpu_max=0.4,
+        limit_min=0.6,
+        limit="echo",
     ),
-    Case("produce-15k", "produce", "15 x 1 KiB, depth 5", 15, 1024, depth=5),
+    Case(
+        "produce-1000-connections",
+        "produce",
+        "1 x 100 B, 1,000 connections, depth 1",
+        connections=1000,
+        rate_min=2.0,
+        cpu_max=0.33,
+        limit="echo",
+    ),
+    Case(
+        "produce-100-partitions",
+        "produce",
+        "100 x 100 B to 100 partitions, depth 5",
+        partitions=100,
+        depth=5,
+        rate_min=2.0,
+        cpu_max=0.33,
+        limit="echo",
+    ),
+    Case(
+        "produce-15k",
+        "produce",
+        "15 x 1 KiB, depth 5",
+        15,
+        1024,
+        depth=5,
+        rate_min=4.0,
+        cpu_max=0.3,
+        limit_min=0.8,
+        either=True,
+        limit="echo",
+    ),
     Case(
         "produce-125k",
         "produce",
@@ -75,10 +130,36 @@ CASES = (
         125,
         1024,
         depth=5,
-        rate_min=2.5,
-        cpu_max=0.4,
+        rate_min=4.0,
+        cpu_max=0.3,
+        limit_min=0.8,
+        either=True,
+        limit="echo",
     ),
-    Case("produce-1mb", "produce", "1,000 x 1,000 B, depth 5", 1000, 1000, depth=5),
+    Case(
+        "produce-1mb",
+        "produce",
+        "1,000 x 1,000 B, depth 5",
+        1000,
+        1000,
+        depth=5,
+        rate_min=4.0,
+        cpu_max=0.3,
+        limit_min=0.8,
+        either=True,
+        limit="echo",
+    ),
+    Case(
+        "produce-125k-all",
+        "produce",
+        "125 x 1 KiB, acks=all, depth 5 (ours: on disk)",
+        125,
+        1024,
+        depth=5,
+        acks=-1,
+        limit_min=0.8,
+        limit="disk",
+    ),
     Case(
         "fetch-1mb",
         "fetch",
@@ -88,8 +169,9 @@ CASES = (
         batches=64,
         depth=2,
         fetch_bytes=1_000_000,
-        rate_min=0.85,
-        cpu_max=1.2,
+        rate_min=1.0,
+        cpu_max=1.0,
+        limit="echo",
     ),
     Case(
         "fetch-128k",
@@ -100,8 +182,9 @@ CASES = (
         batches=2000,
         depth=4,
         fetch_bytes=128 << 10,
-        rate_min=1.3,
-        cpu_max=1.0,
+        rate_min=1.6,
+        cpu_max=0.8,
+        limit="echo",
     ),
     Case(
         "fetch-small",
@@ -112,8 +195,9 @@ CASES = (
         batches=1,
         depth=64,
         fetch_bytes=1,
-        rate_min=3.0,
-        cpu_max=0.5,
+        rate_min=6.0,
+        cpu_max=0.25,
+        limit="echo",
     ),
     Case(
         "rdkafka-produce-100",

@@ -8,14 +8,13 @@ bound of bench/cases.py does not hold.
 import argparse
 import contextlib
 import json
-import mmap
 import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from bench import measure, report
+from bench import limits, measure, memory, report
 from bench.cases import CASES, Case
 from tests.oracle.apache import ApacheNode
 from tests.oracle.node import Node, OurNode, free_port_pair
@@ -26,7 +25,8 @@ SERVER_JVM = (
     *("-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"),
 )
 #: More than a pass writes.
-TOUCHED_BYTES = 8 << 30
+MEMORY_BYTES = 8 << 30
+LIMIT_PORT = 20399
 OUT = Path(__file__).parent / "out"
 
 
@@ -74,25 +74,8 @@ def warm_up(case: Case, node: Node, topics: measure.Topics, seconds: float) -> N
         measure.run(case, node, topics, min(5.0, seconds), 0)
 
 
-def touch_memory(bytes_max: int) -> None:
-    """Write to free memory once, and give it back, right before a pass that fills the page cache.
-
-    In a virtual machine the first touch of a page is a fault in the host, which takes longer than
-    everything a broker does with the page (0.3 us a KiB against 0.1 here), and free pages go back
-    to the host within seconds. Both sides get the same treatment before each of their passes.
-    """
-    meminfo = Path("/proc/meminfo").read_text()
-    free = int(meminfo.split("MemFree:")[1].split()[0]) * 1024
-    size = min(free * 6 // 10, bytes_max)
-    step = 1 << 20
-    page = b"\1" * step
-    with mmap.mmap(-1, max(size, step)) as memory:
-        for at in range(0, size - step, step):
-            memory[at : at + step] = page
-
-
 def compare(
-    sides: list[Node], cases: list[Case], arguments: argparse.Namespace
+    sides: list[Node], cases: list[Case], arguments: argparse.Namespace, directory: Path
 ) -> dict[str, dict[str, measure.Measured]]:
     """Every case on every side."""
     topics = {node.kind: measure.Topics(node) for node in sides}
@@ -104,10 +87,14 @@ def compare(
                 warm_up(case, node, topics["apache"], arguments.warm)
         for _ in range(arguments.passes):
             for node in sides:
-                if not arguments.cold_memory and case.fills_memory:
-                    touch_memory(TOUCHED_BYTES)
-                measured = one_pass(case, node, topics[node.kind], arguments.seconds, 1.0)
+                with contextlib.ExitStack() as stack:
+                    if not arguments.cold_memory and case.fills_memory:
+                        stack.enter_context(memory.at_hand(MEMORY_BYTES))
+                    measured = one_pass(case, node, topics[node.kind], arguments.seconds, 1.0)
                 best[node.kind] = better(best.get(node.kind), measured)
+            limit = limits.run(case, directory, LIMIT_PORT, arguments.seconds / 2)
+            if limit is not None:
+                best["limit"] = better(best.get("limit"), limit)
         results[case.name] = best
         print(case.name, json.dumps(best), file=sys.stderr, flush=True)
     return results
@@ -122,7 +109,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=4.0, help="measured seconds a pass")
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--warm", type=float, default=20.0, help="seconds of warming Apache a case")
-    parser.add_argument("--cold-memory", action="store_true", help="do not touch memory first")
+    parser.add_argument(
+        "--cold-memory", action="store_true", help="no memory at hand: see bench/memory.py"
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     # Asked to end, it ends its brokers too.
@@ -141,7 +130,7 @@ def main() -> int:
             sides.append(ApacheNode(directory / "apache", port, jvm=SERVER_JVM))
         for node in sides:
             stack.enter_context(node)
-        results = compare(sides, cases, arguments)
+        results = compare(sides, cases, arguments, directory)
     made = report.write(results, arguments.out)
     report.print_table(made)
     return 1 if any(row.ok is False for row in made) else 0

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bench import frames
 from bench.cases import Case
@@ -17,17 +17,33 @@ LOAD_SOURCE = ROOT / "bench" / "load" / "load.c"
 LOAD = ROOT / "bench" / "out" / "load"
 
 
+def build(source: Path) -> Path:
+    """Compile a C program of the bench when its source is newer than what was made of it."""
+    program = LOAD.parent / source.stem
+    program.parent.mkdir(parents=True, exist_ok=True)
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        flags = ["-O2", "-Wall", "-Wextra", "-Werror"]
+        subprocess.run(["cc", *flags, "-o", program, source], check=True)
+    return program
+
+
 def build_load() -> Path:
-    """Compile the load generator when its source is newer than the program."""
-    LOAD.parent.mkdir(parents=True, exist_ok=True)
-    if not LOAD.exists() or LOAD.stat().st_mtime < LOAD_SOURCE.stat().st_mtime:
-        subprocess.run(
-            ["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", LOAD, LOAD_SOURCE], check=True
-        )
-    return LOAD
+    """The load generator, compiled."""
+    return build(LOAD_SOURCE)
 
 
-def load(node: Node, api: str, requests: list[bytes], *args: object) -> Measured:
+class Served(Protocol):
+    """What the load generator needs to know of a server: a node, or a program like echo.c."""
+
+    port: int
+
+    @property
+    def pid(self) -> int:
+        """Its process, whose CPU is read."""
+        ...
+
+
+def load(node: Served, api: str, requests: list[bytes], *args: object) -> Measured:
     """Replay frames against a node. Raises CalledProcessError when a reply was wrong."""
     with tempfile.TemporaryDirectory() as directory:
         command: list[object] = [build_load(), "--port", node.port, "--pid", node.pid, "--api", api]
@@ -101,21 +117,26 @@ def prefill(node: Node, topic: str, case: Case) -> None:
         written += int(load(node, "produce", [request], *window, "--warm", 0)["requests"])
 
 
+def request(case: Case, topic: str) -> tuple[bytes, int]:
+    """The frame that a produce or fetch case repeats, and the record bytes a reply must have."""
+    if case.kind == "produce":
+        batch = frames.batch(case.records, case.record_bytes, case.codec)
+        return frames.produce(topic, batch, acks=case.acks, partitions=case.partitions), 0
+    wanted = int(case.fetch_bytes * 0.9) if case.fetch_bytes > 1 else 1
+    return frames.fetch(topic, bytes_max=case.fetch_bytes), wanted
+
+
 def run(case: Case, node: Node, topics: Topics, seconds: float, warm: float) -> Measured:
     """One pass of one case: ``warm`` seconds that do not count, then ``seconds`` that do."""
     topic = topics.fresh(case)
     window = ("--seconds", seconds, "--warm", warm)
     shape = ("--connections", case.connections, "--depth", case.depth)
     try:
-        if case.kind == "produce":
-            batch = frames.batch(case.records, case.record_bytes, case.codec)
-            request = frames.produce(topic, batch, acks=case.acks, partitions=case.partitions)
-            return load(node, "produce", [request], *window, *shape)
-        if case.kind == "fetch":
-            prefill(node, topic, case)
-            request = frames.fetch(topic, bytes_max=case.fetch_bytes)
-            wanted = int(case.fetch_bytes * 0.9) if case.fetch_bytes > 1 else 1
-            return load(node, "fetch", [request], *window, *shape, "--min-bytes", wanted)
+        if case.kind in ("produce", "fetch"):
+            if case.kind == "fetch":
+                prefill(node, topic, case)
+            frame, wanted = request(case, topic)
+            return load(node, case.kind, [frame], *window, *shape, "--min-bytes", wanted)
         if case.kind == "client-produce":
             return client("produce", node, topic, case)
         client("produce", node, topic, case)

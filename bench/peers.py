@@ -25,9 +25,9 @@ from typing import Any, ClassVar
 
 from confluent_kafka import KafkaException
 
-from bench import measure, report
+from bench import measure, memory, report
 from bench.cases import CASES, Case
-from bench.compare import OUT, SERVER_JVM, TOUCHED_BYTES, better, touch_memory, warm_up
+from bench.compare import MEMORY_BYTES, OUT, SERVER_JVM, better, warm_up
 from tests.oracle.apache import ApacheNode
 from tests.oracle.node import ROOT, Node, NodeFailed, OurNode, free_port_pair
 
@@ -154,9 +154,10 @@ def compare(
         for node in sides:
             if node.kind in errors:
                 continue
-            if case.fills_memory:
-                touch_memory(TOUCHED_BYTES)
-            made = one_pass(case, node, topics[node.kind], arguments.seconds)
+            with contextlib.ExitStack() as stack:
+                if case.fills_memory:
+                    stack.enter_context(memory.at_hand(MEMORY_BYTES))
+                made = one_pass(case, node, topics[node.kind], arguments.seconds)
             if isinstance(made, str):
                 best.pop(node.kind, None)
                 errors[node.kind] = made

@@ -4,12 +4,12 @@
  * each, checks every reply, and prints one JSON object: requests/s, MB/s, latency percentiles, and the broker's own CPU
  * (read from /proc/PID/stat) over exactly the measured window.
  *
- *   load --port P --request FILE [--request FILE ...] --api produce|fetch|commit|heartbeat
+ *   load --port P --request FILE [--request FILE ...] --api produce|fetch|commit|heartbeat|echo
  *        [--connections C] [--depth D] [--seconds S] [--warm S] [--requests N] [--pid BROKER_PID]
  *        [--min-bytes N] [--verify]
  *
  * Connection c replays file c modulo the number of files.  The correlation id (bytes 8..11 of a frame) is patched.
- * Replies must be Produce v9-v12 or Fetch v12 (flexible, topic names), OffsetCommit v8-v9 or Heartbeat v4; each one's
+ * Replies must be Produce v9-v12 or Fetch v12 (flexible, topic names), OffsetCommit v8-v9 or Heartbeat v4, or echo.c's; each one's
  * correlation id, every error code and, for produce, that base offsets of a connection's partition only grow, are
  * checked.  Fetched record bytes past
  * the first 8 KiB of a large reply are discarded in the kernel (MSG_TRUNC), so that the generator does not become the
@@ -58,7 +58,7 @@ typedef struct { uint64_t count[BUCKETS_PER_OCTAVE * OCTAVES], total; } Histogra
 static int depth = 1, connections = 1, broker_pid = 0;
 static double seconds = 3, warm = 0.5;
 static bool fetch = false, verify = false;
-static enum { PRODUCE, FETCH, COMMIT, HEARTBEAT } api = PRODUCE;
+static enum { PRODUCE, FETCH, COMMIT, HEARTBEAT, ECHO } api = PRODUCE;
 static int64_t bytes_min = 0, requests_max = INT64_MAX, requests_started;
 static Histogram latency;
 static uint64_t replies, reply_bytes, request_bytes, record_bytes, records_seen;
@@ -225,12 +225,13 @@ static void reply_done(Connection *conn, const uint8_t *p, size_t have, size_t s
     Cursor c = {p + 4, p + have};
     uint32_t correlation = (uint32_t)big_endian(&c, 4);
     if (correlation != conn->next_receive) fail("correlation id %u answered, %u was next", correlation, conn->next_receive);
-    tags(&c);
+    if (api != ECHO) tags(&c);
     switch (api) {
         case PRODUCE: check_produce(conn, c); break;
         case FETCH: check_fetch(c, have == size); break;
         case COMMIT: check_commit(c); break;
         case HEARTBEAT: check_heartbeat(c); break;
+        case ECHO: if (bytes_min && (int64_t)size < bytes_min) fail("echo: %zu bytes", size); break;
     }
     if (measuring) {
         histogram_add(&latency, now - conn->sent_ns[correlation % DEPTH_MAX]);
@@ -372,8 +373,8 @@ int main(int argc, char **argv) {
             else if (!strcmp(optarg, "fetch")) api = FETCH;
             else if (!strcmp(optarg, "commit")) api = COMMIT;
             else if (!strcmp(optarg, "heartbeat")) api = HEARTBEAT;
+            else if (!strcmp(optarg, "echo")) api = ECHO;
             else return 2;
-            fetch = api == FETCH;
             break;
         case 'c': connections = atoi(optarg); break;
         case 'd': depth = atoi(optarg); break;
@@ -385,6 +386,7 @@ int main(int argc, char **argv) {
         case 'n': requests_max = atoll(optarg); break;
         default: return 2;
     }
+    fetch = api == FETCH || (api == ECHO && bytes_min > 0);
     if (!files || connections < 1 || depth < 1 || depth >= DEPTH_MAX || seconds <= 0) {
         fprintf(stderr, "usage: see the head of load.c\n");
         return 2;
