@@ -18,7 +18,11 @@ over in silence (bytes after the end of the stream) is refused, since readers di
 import enum
 import zlib
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from libc.string cimport memcmp, memcpy
 
 from kcore.endian cimport load_be32, store_be32
 
@@ -27,12 +31,22 @@ from kcore.errors import DecompressedTooLarge, DecompressionFailed, UnsupportedC
 # Loaded when first used: each of them takes milliseconds to import.
 cdef object _lz4_frame = None
 cdef object _zstandard = None
-cdef object _snappy = None
+cdef object _snappy_compress = None
+cdef object _snappy_decompress = None
 cdef object _snappy_error = None
 cdef object _zstd_error = None
-cdef list _zstd_pool = []
+
+# Contexts cost more to make than a small batch costs to (de)compress, and are not for two threads at once: who needs
+# one takes it out of its pool, and puts it back unless something went wrong with it.
+cdef list _lz4_contexts = []
+cdef list _zstd_decompressors = []
+cdef dict _zstd_compressors = {}            # level -> compressors
 
 cdef enum:
+    PyBUF_READ = 0x100
+    PyBUF_WRITE = 0x200
+    POOLED_MAX = 8                          # contexts of one kind, or level
+    POOLED_BYTES_MAX = 8388608              # a context that has grown beyond this is let go
     XERIAL_BLOCK_BYTES = 32768
     XERIAL_HEADER_BYTES = 16
     ZSTD_BLOCK_BYTES_MAX = 131072
@@ -96,12 +110,13 @@ cdef object _gunzip(object payload, int64_t bytes_max):
 # -------------------------------------------------------------------------------------------- snappy
 
 cdef int _load_snappy() except -1:
-    global _snappy, _snappy_error
-    if _snappy is None:
+    global _snappy_compress, _snappy_decompress, _snappy_error
+    if _snappy_compress is None:
         import cramjam
 
         _snappy_error = cramjam.DecompressionError
-        _snappy = cramjam.snappy
+        _snappy_decompress = cramjam.snappy.decompress_raw_into
+        _snappy_compress = cramjam.snappy.compress_raw_into
     return 0
 
 
@@ -148,12 +163,14 @@ cdef int64_t _xerial_claim(const uint8_t* p, Py_ssize_t n) noexcept nogil:
     return total
 
 
-cdef int _unsnappy_block(object block, object target) except -1:
+cdef int _unsnappy_block(const uint8_t* p, Py_ssize_t n, uint8_t* to, Py_ssize_t claim) except -1:
     try:
-        written = _snappy.decompress_raw_into(block, target)
+        written = _snappy_decompress(
+            PyMemoryView_FromMemory(<char*>p, n, PyBUF_READ), PyMemoryView_FromMemory(<char*>to, claim, PyBUF_WRITE)
+        )
     except _snappy_error as error:
         raise DecompressionFailed(f"{error}") from None
-    if written != len(target):
+    if written != claim:
         raise DecompressionFailed("snappy: a block holds less than it claims")
     return 0
 
@@ -162,18 +179,20 @@ cdef object _unsnappy(object payload, int64_t bytes_max):
     cdef const uint8_t[::1] view = payload
     cdef Py_ssize_t n = view.shape[0], at, filled = 0, size
     cdef int64_t total, claim
+    cdef uint8_t* target
+    cdef bint framed
     _load_snappy()
-    framed = n >= XERIAL_HEADER_BYTES and bytes(view[:8]) == XERIAL_MAGIC
+    framed = n >= XERIAL_HEADER_BYTES and memcmp(&view[0], PyBytes_AS_STRING(XERIAL_MAGIC), 8) == 0
     total = _xerial_claim(&view[0], n) if framed else _snappy_claim(&view[0], n) if n else -1
     if total < 0:
         raise DecompressionFailed("snappy: the lengths of the blocks cannot be true")
     if total > bytes_max:
         raise _too_large(bytes_max)
-    output = bytearray(total)
-    source = memoryview(payload)
-    target = memoryview(output)
+    # Not filled with zeros first: every byte is written, or the object is given to nobody.
+    output = PyBytes_FromStringAndSize(NULL, total)
+    target = <uint8_t*>PyBytes_AS_STRING(output)
     if not framed:
-        _unsnappy_block(source, target)
+        _unsnappy_block(&view[0], n, target, total)
         return output
     at = XERIAL_HEADER_BYTES
     while at < n:
@@ -183,25 +202,31 @@ cdef object _unsnappy(object payload, int64_t bytes_max):
             continue
         at += 4
         claim = _snappy_claim(&view[at], size)
-        _unsnappy_block(source[at : at + size], target[filled : filled + claim])
+        _unsnappy_block(&view[at], size, target + filled, claim)
         filled += <Py_ssize_t>claim
         at += size
     return output
 
 
 cdef object _snap(object payload):
-    cdef Py_ssize_t at, n
-    cdef uint8_t length[4]
+    """xerial's framing, block by block into one piece of memory that has room for the worst."""
+    cdef const uint8_t[::1] view = payload
+    cdef Py_ssize_t at, block, n = view.shape[0], filled = XERIAL_HEADER_BYTES, written
+    cdef Py_ssize_t blocks = (n + XERIAL_BLOCK_BYTES - 1) // XERIAL_BLOCK_BYTES
+    cdef uint8_t* output
     _load_snappy()
-    source = memoryview(payload).cast("B")
-    n = len(source)
-    parts = [XERIAL_HEADER]
+    room = PyBytes_FromStringAndSize(NULL, XERIAL_HEADER_BYTES + blocks * (4 + 32) + n + n // 6)
+    output = <uint8_t*>PyBytes_AS_STRING(room)
+    memcpy(output, PyBytes_AS_STRING(XERIAL_HEADER), XERIAL_HEADER_BYTES)
     for at in range(0, n, XERIAL_BLOCK_BYTES):
-        block = bytes(_snappy.compress_raw(source[at : at + XERIAL_BLOCK_BYTES]))
-        store_be32(length, <uint32_t>len(block))
-        parts.append(length[:4])
-        parts.append(block)
-    return b"".join(parts)
+        block = min(n - at, <Py_ssize_t>XERIAL_BLOCK_BYTES)
+        written = _snappy_compress(
+            PyMemoryView_FromMemory(<char*>&view[at], block, PyBUF_READ),
+            PyMemoryView_FromMemory(<char*>output + filled + 4, 32 + block + block // 6, PyBUF_WRITE),
+        )
+        store_be32(output + filled, <uint32_t>written)
+        filled += 4 + written
+    return memoryview(room)[:filled]
 
 
 # ----------------------------------------------------------------------------------------------- lz4
@@ -266,16 +291,22 @@ cdef object _unlz4(object payload, int64_t bytes_max):
     wrong = _lz4_bound(&view[0], view.shape[0], &bound)
     if wrong != NULL:
         raise DecompressionFailed(f"lz4: {wrong.decode('ascii')}")
-    stream = _lz4_frame.LZ4FrameDecompressor()
+    try:
+        context = _lz4_contexts.pop()
+    except IndexError:
+        context = _lz4_frame.create_decompression_context()
     try:
         # The one byte more is what lets the end mark be read when the output is as long as it may be.
-        output = stream.decompress(payload, max_length=min(bound, bytes_max) + 1)
+        output, _, ended = _lz4_frame.decompress_chunk(context, payload, min(bound, bytes_max) + 1)
     except (RuntimeError, ValueError, EOFError) as error:
         raise DecompressionFailed(f"lz4: {error}") from None
     if len(output) > bytes_max:
         raise _too_large(bytes_max)
-    if not stream.eof:
+    if not ended:
         raise DecompressionFailed("lz4: the frame does not end")
+    # At the end of a frame a context is as new.
+    if len(_lz4_contexts) < POOLED_MAX:
+        _lz4_contexts.append(context)
     return output
 
 
@@ -398,10 +429,8 @@ cdef object _unzstd(object payload, int64_t bytes_max):
     _load_zstd()
     if n == 0:
         raise DecompressionFailed("zstd: no frame")
-    source = memoryview(payload)
-    # A decompressor is not for two threads at once, and costs more than a small batch: keep what comes back.
     try:
-        machine = _zstd_pool.pop()
+        machine = _zstd_decompressors.pop()
     except IndexError:
         machine = _zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
     while at < n:
@@ -412,9 +441,8 @@ cdef object _unzstd(object payload, int64_t bytes_max):
             raise _too_large(bytes_max)
         if bound:
             try:
-                part = machine.decompress(
-                    source[at : at + frame_bytes], max_output_size=min(bound, left + 1)
-                )
+                frame = payload if frame_bytes == n else memoryview(payload)[at : at + frame_bytes]
+                part = machine.decompress(frame, min(bound, left + 1))
             except _zstd_error as error:
                 if bound > left:
                     # Its output did not fit, or it is broken: either way more than allowed was asked for.
@@ -425,9 +453,22 @@ cdef object _unzstd(object payload, int64_t bytes_max):
             left -= len(part)
             parts.append(part)
         at += frame_bytes
-    if len(_zstd_pool) < 8:
-        _zstd_pool.append(machine)
+    if len(_zstd_decompressors) < POOLED_MAX:
+        _zstd_decompressors.append(machine)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+cdef object _zstd(object payload, int level):
+    cdef list pool = _zstd_compressors.setdefault(level, [])
+    _load_zstd()
+    try:
+        machine = pool.pop()
+    except IndexError:
+        machine = _zstandard.ZstdCompressor(level=level)
+    output = machine.compress(payload)
+    if len(pool) < POOLED_MAX and machine.memory_size() <= POOLED_BYTES_MAX:
+        pool.append(machine)
+    return output
 
 
 # ----------------------------------------------------------------------------------------- all codecs
@@ -464,14 +505,16 @@ cdef object compress_payload(int codec, object payload, int level):
     if codec == CODEC_NONE:
         return payload
     if codec == CODEC_GZIP:
-        stream = zlib.compressobj(level, zlib.DEFLATED, 31)
-        return stream.compress(payload) + stream.flush()
+        return zlib.compress(payload, level, 31)
     if codec == CODEC_SNAPPY:
         return _snap(payload)
     if codec == CODEC_LZ4:
         return _lz4(payload, level)
-    _load_zstd()
-    return _zstandard.ZstdCompressor(level=level).compress(payload)
+    return _zstd(payload, level)
+
+
+cdef object _bytes_like(object payload):
+    return payload if type(payload) is bytes else memoryview(payload).cast("B")
 
 
 def decompress(codec, payload not None, *, bytes_max):
@@ -480,8 +523,7 @@ def decompress(codec, payload not None, *, bytes_max):
     Raises DecompressedTooLarge beyond the limit (without having decompressed more than that), DecompressionFailed for
     anything that is not one well-formed stream, UnsupportedCompression for another codec.
     """
-    view = memoryview(payload).cast("B")
-    return decompress_payload(codec, view, bytes_max)
+    return decompress_payload(codec, _bytes_like(payload), bytes_max)
 
 
 def compress(codec, payload not None, level=None):
@@ -489,5 +531,4 @@ def compress(codec, payload not None, level=None):
 
     Raises UnsupportedCompression for another codec, ValueError for a level that the codec does not have.
     """
-    view = memoryview(payload).cast("B")
-    return compress_payload(codec, view, LEVEL_DEFAULT if level is None else level)
+    return compress_payload(codec, _bytes_like(payload), LEVEL_DEFAULT if level is None else level)

@@ -6,6 +6,7 @@ import random
 import struct
 import tracemalloc
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import cramjam
 import lz4.frame
@@ -288,3 +289,32 @@ class TestZstd:
     def test_a_reserved_block_kind_is_refused(self) -> None:
         with pytest.raises(DecompressionFailed):
             decompress(4, b"\x28\xb5\x2f\xfd\x20\x03\x1f\x00\x00abc", bytes_max=100)
+
+
+@pytest.mark.parametrize("codec", COMPRESSING)
+def test_contexts_that_failed_are_not_used_again(codec: Codec) -> None:
+    packed = bytes(compress(codec, TEXT[:5000]))
+    damaged = packed[:20] + b"\xff" * 40 + packed[60:]
+    for wrong in (packed[:-3], packed + packed[:9]):
+        for _ in range(20):
+            with contextlib.suppress(DecompressionFailed, DecompressedTooLarge):
+                decompress(codec, damaged, bytes_max=5000)  # lz4 may call it other bytes
+            with pytest.raises((DecompressionFailed, DecompressedTooLarge)):
+                decompress(codec, wrong, bytes_max=5000)
+            with pytest.raises(DecompressedTooLarge):
+                decompress(codec, packed, bytes_max=4999)
+            assert bytes(decompress(codec, packed, bytes_max=5000)) == TEXT[:5000]
+
+
+@pytest.mark.parametrize("codec", COMPRESSING)
+def test_threads_share_no_context(codec: Codec) -> None:
+    sources = [TEXT[i : i + 20_000 + 4000 * i] for i in range(8)]
+
+    def work(data: bytes) -> bool:
+        return all(
+            bytes(decompress(codec, compress(codec, data), bytes_max=len(data))) == data
+            for _ in range(30)
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, sources))
