@@ -1,5 +1,7 @@
 # The compiled shape of partition.py: one struct-like class, read by the server's hot path without Python calls.
 
+cimport cython
+
 from kcore.log cimport Log
 
 cdef class Partition:
@@ -31,6 +33,9 @@ cdef class Partition:
     cdef public long long flush_messages
     cdef readonly bint internal
 
+    @cython.locals(
+        log=Log, end=cython.longlong, start=cython.longlong, mark=cython.longlong, stable=cython.longlong, moved=cython.bint
+    )
     cpdef bint advance(self) except -1
     cpdef int set_offsets(self, long long log_start, long long last_stable, long long high_watermark, long long log_end) except -1
     cpdef int epoch_error(self, long current_leader_epoch) except -2

@@ -1,5 +1,6 @@
 # The compiled Produce and Fetch: request bytes in, reply bytes out, no message objects between.
 
+from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from kafka_py.server.output cimport Output
@@ -12,6 +13,7 @@ cdef struct Topic:
 
 cdef struct Piece:
     int32_t index
+    PyObject* partition         # borrowed: the hosted partitions hold it, and change on this thread only
     const uint8_t* records
     Py_ssize_t size
     int64_t offset
@@ -39,10 +41,12 @@ cdef class FastPath:
     cdef public Py_ssize_t off_loop_bytes
     cdef public long produced
     cdef public long fetched
+    cdef bytes last_key
     cdef list waits             # of the last produce that was WAITING: (Partition, end offset)
     cdef int32_t timeout_ms     # of the last produce
 
+    cdef bytes key(self, const uint8_t* name, Py_ssize_t size)
     cdef int produce(self, Output out, object owner, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation) except -1
     cdef int fetch(self, Output out, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation) except -1
-    cdef int append_all(self, Output out, object owner, int version, int32_t correlation, int acks, Topic* topics, int topics_count, Piece* pieces, list partitions) except -1
-    cdef int put_fetched(self, Output out, int version, int32_t correlation, int isolation, Topic* topics, int topics_count, Piece* pieces, list partitions, list slices) except -1
+    cdef int append_all(self, Output out, object owner, int version, int32_t correlation, int acks, Topic* topics, int topics_count, Piece* pieces) except -1
+    cdef int put_fetched(self, Output out, int version, int32_t correlation, int isolation, Topic* topics, int topics_count, Piece* pieces, list slices) except -1

@@ -8,14 +8,17 @@ before anything happened. After the first append a produce is no longer declined
 partition's error code.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp
 
 from kafka_py.protocol.cursor cimport (
     Cursor, has, no_tags, point, read16, read32, read64, read8, read_count, read_uvarint,
 )
 from kafka_py.replication.partition cimport Partition
-from kafka_py.server.output cimport Output
+from kafka_py.server.output cimport Output, patch32, put, put8, put16, put32, put64, put_uvarint, room
+from kcore.endian cimport store_be16, store_be32, store_be64
 from kcore.log cimport AppendedStruct, Log
 from kcore.segment cimport LogSlice
 
@@ -108,6 +111,14 @@ cdef class FastPath:
         self.fetch_bytes_max = fetch_bytes_max
         self.off_loop_bytes = off_loop_bytes
         self.waits = []
+        self.last_key = b""
+
+    cdef bytes key(self, const uint8_t* name, Py_ssize_t size):
+        """The bytes by which a topic is hosted. Mostly it is the last one again, whose hash is known."""
+        cdef bytes last = self.last_key
+        if PyBytes_GET_SIZE(last) != size or memcmp(PyBytes_AS_STRING(last), name, size) != 0:
+            self.last_key = last = PyBytes_FromStringAndSize(<const char*>name, size)
+        return last
 
     def request(self, int key, int version, const uint8_t[::1] body not None):
         """For tests and fuzzers: (outcome, reply) of one Produce (0) or Fetch (1) request body."""
@@ -135,7 +146,6 @@ cdef class FastPath:
         cdef int64_t count
         cdef dict hosted, found
         cdef Partition partition
-        cdef list partitions
         cdef object known
         point(&c, p, n)
         if flexible:
@@ -150,13 +160,12 @@ cdef class FastPath:
             return DECLINED
         topics_count = <int>count
         hosted = self.by_id if by_id else self.by_name
-        partitions = []
         for t in range(topics_count):
             topics[t].size = read_topic(&c, by_id, flexible, &topics[t].name)
             count = read_count(&c, flexible)
             if c.bad or count < 1 or pieces_count + count > PIECES_MAX:
                 return DECLINED
-            known = hosted.get(PyBytes_FromStringAndSize(<const char*>topics[t].name, topics[t].size))
+            known = hosted.get(self.key(topics[t].name, topics[t].size))
             if known is None:
                 return DECLINED
             found = <dict>known
@@ -186,20 +195,18 @@ cdef class FastPath:
                     or (acks == -1 and not partition.alone and partition.under_min_isr)
                 ):
                     return DECLINED
-                partitions.append(partition)
+                pieces[pieces_count].partition = <PyObject*>partition
                 pieces_count += 1
             no_tags(&c, flexible)
         no_tags(&c, flexible)
         if c.bad or c.p != c.end:
             return DECLINED
         self.produced += 1
-        return self.append_all(
-            out, owner, version, correlation, acks, topics, topics_count, pieces, partitions
-        )
+        return self.append_all(out, owner, version, correlation, acks, topics, topics_count, pieces)
 
     cdef int append_all(
         self, Output out, object owner, int version, int32_t correlation, int acks, Topic* topics,
-        int topics_count, Piece* pieces, list partitions,
+        int topics_count, Piece* pieces,
     ) except -1:
         cdef bint flexible = version >= 9
         cdef Py_ssize_t start = out.size
@@ -213,17 +220,17 @@ cdef class FastPath:
         cdef Py_ssize_t unsent = out.unsent
         waits.clear()
         if acks:
-            out.put32(0)
-            out.put32(correlation)
+            put32(out, 0)
+            put32(out, correlation)
             if flexible:
-                out.put8(0)
+                put8(out, 0)
             put_count(out, topics_count, flexible)
         for t in range(topics_count):
             if acks:
                 put_topic(out, version >= 13, flexible, &topics[t])
                 put_count(out, topics[t].count, flexible)
             for i in range(topics[t].first, topics[t].first + topics[t].count):
-                partition = <Partition>partitions[i]
+                partition = <Partition>pieces[i].partition
                 log = partition.log
                 try:
                     log.append_client(
@@ -245,13 +252,13 @@ cdef class FastPath:
                 ):
                     waits.append((partition, done.last_offset + 1))
             if acks and flexible:
-                out.put8(0)
+                put8(out, 0)
         if acks == 0:
             return BROKEN if failed else SILENT
-        out.put32(0)
+        put32(out, 0)
         if flexible:
-            out.put8(0)
-        out.patch32(start, <int32_t>(out.size - start - 4))
+            put8(out, 0)
+        patch32(out, start, <int32_t>(out.size - start - 4))
         return WAITING if waits else ANSWERED
 
     cdef int fetch(
@@ -270,7 +277,6 @@ cdef class FastPath:
         cdef dict hosted, found
         cdef Partition partition
         cdef LogSlice piece
-        cdef list partitions = []
         cdef list slices = []
         cdef object known
         point(&c, p, n)
@@ -292,7 +298,7 @@ cdef class FastPath:
             count = read_count(&c, flexible)
             if c.bad or count < 1 or pieces_count + count > PIECES_MAX:
                 return DECLINED
-            known = hosted.get(PyBytes_FromStringAndSize(<const char*>topics[t].name, topics[t].size))
+            known = hosted.get(self.key(topics[t].name, topics[t].size))
             if known is None:
                 return DECLINED
             found = <dict>known
@@ -325,7 +331,7 @@ cdef class FastPath:
                     or pieces[pieces_count].offset > partition.log_end_offset
                 ):
                     return DECLINED
-                partitions.append(partition)
+                pieces[pieces_count].partition = <PyObject*>partition
                 pieces_count += 1
             no_tags(&c, flexible)
         if version >= 7 and read_count(&c, flexible) != 0:
@@ -338,11 +344,11 @@ cdef class FastPath:
         no_tags(&c, flexible)
         if c.bad or c.p != c.end:
             return DECLINED
-        if pieces_count > 1 and len(set(partitions)) != pieces_count:
+        if pieces_count > 1 and len({<size_t>pieces[i].partition for i in range(pieces_count)}) != pieces_count:
             # A partition that is named twice is answered once.
             return DECLINED
         for i in range(pieces_count):
-            partition = <Partition>partitions[i]
+            partition = <Partition>pieces[i].partition
             limit = partition.limit(isolation, False)
             if pieces[i].offset >= limit:
                 slices.append(None)
@@ -365,107 +371,108 @@ cdef class FastPath:
         if total < min_bytes and max_wait_ms > 0:
             return DECLINED
         self.fetched += 1
-        self.put_fetched(out, version, correlation, isolation, topics, topics_count, pieces, partitions, slices)
+        self.put_fetched(out, version, correlation, isolation, topics, topics_count, pieces, slices)
         return ANSWERED
 
     cdef int put_fetched(
         self, Output out, int version, int32_t correlation, int isolation, Topic* topics, int topics_count,
-        Piece* pieces, list partitions, list slices,
+        Piece* pieces, list slices,
     ) except -1:
         cdef bint flexible = version >= 12
         cdef Py_ssize_t start = out.size
         cdef Py_ssize_t unsent = out.unsent
         cdef int t, i
-        out.put32(0)
-        out.put32(correlation)
+        put32(out, 0)
+        put32(out, correlation)
         if flexible:
-            out.put8(0)
-        out.put32(0)
+            put8(out, 0)
+        put32(out, 0)
         if version >= 7:
-            out.put16(0)
-            out.put32(0)
+            put16(out, 0)
+            put32(out, 0)
         put_count(out, topics_count, flexible)
         for t in range(topics_count):
             put_topic(out, version >= 13, flexible, &topics[t])
             put_count(out, topics[t].count, flexible)
             for i in range(topics[t].first, topics[t].first + topics[t].count):
                 put_fetched_partition(
-                    out, version, pieces[i].index, <Partition>partitions[i], isolation, slices[i]
+                    out, version, pieces[i].index, <Partition>pieces[i].partition, isolation, slices[i]
                 )
             if flexible:
-                out.put8(0)
+                put8(out, 0)
         if flexible:
-            out.put8(0)
-        out.patch32(start, <int32_t>(out.unsent - unsent - 4))
+            put8(out, 0)
+        patch32(out, start, <int32_t>(out.unsent - unsent - 4))
         return 0
 
 
 cdef inline int put_count(Output out, Py_ssize_t count, bint flexible) except -1:
     if flexible:
-        return out.put_uvarint(count + 1)
-    return out.put32(<int32_t>count)
+        return put_uvarint(out, count + 1)
+    return put32(out, <int32_t>count)
 
 cdef inline int put_topic(Output out, bint by_id, bint flexible, const Topic* topic) except -1:
     if not by_id:
         if flexible:
-            out.put_uvarint(topic.size + 1)
+            put_uvarint(out, topic.size + 1)
         else:
-            out.put16(<int16_t>topic.size)
-    return out.put(topic.name, topic.size)
+            put16(out, <int16_t>topic.size)
+    return put(out, topic.name, topic.size)
 
 cdef int put_text(Output out, object text) except -1:
     """A compact or plain nullable string of Produce v8+, None as null; plain in version 8 alone."""
     cdef bytes encoded
     if text is None:
-        return out.put_uvarint(0)
+        return put_uvarint(out, 0)
     encoded = text.encode()
-    out.put_uvarint(len(encoded) + 1)
-    return out.put(PyBytes_AS_STRING(encoded), len(encoded))
+    put_uvarint(out, len(encoded) + 1)
+    return put(out, PyBytes_AS_STRING(encoded), len(encoded))
 
 cdef int put_plain_text(Output out, object text) except -1:
     cdef bytes encoded
     if text is None:
-        return out.put16(-1)
+        return put16(out, -1)
     encoded = text.encode()
-    out.put16(<int16_t>len(encoded))
-    return out.put(PyBytes_AS_STRING(encoded), len(encoded))
+    put16(out, <int16_t>len(encoded))
+    return put(out, PyBytes_AS_STRING(encoded), len(encoded))
 
 cdef int put_produced(Output out, int version, int32_t index, const AppendedStruct* done) except -1:
-    out.put32(index)
-    out.put16(0)
-    out.put64(done.base_offset)
-    out.put64(done.log_append_time_ms)
+    cdef Py_ssize_t size = 22 + (8 if version >= 5 else 0) + (3 if version >= 9 else 6 if version == 8 else 0)
+    cdef uint8_t* p = room(out, size)
+    store_be32(p, <uint32_t>index)
+    store_be16(p + 4, 0)
+    store_be64(p + 6, <uint64_t>done.base_offset)
+    store_be64(p + 14, <uint64_t>done.log_append_time_ms)
     if version >= 5:
-        out.put64(done.log_start_offset)
+        store_be64(p + 22, <uint64_t>done.log_start_offset)
     if version >= 9:
-        out.put8(1)
-        out.put8(0)
-        out.put8(0)
+        p[30] = 1       # no record errors, no message, no tags
+        p[31] = p[32] = 0
     elif version == 8:
-        out.put32(0)
-        out.put16(-1)
+        store_be32(p + 30, 0)
+        store_be16(p + 34, 0xFFFF)
     return 0
 
 cdef int put_produce_error(Output out, int version, int32_t index, object problem) except -1:
     """``problem`` is a ProduceProblem of kafka_py.server.produce_errors."""
-    out.put32(index)
-    out.put16(problem.code)
-    out.put64(-1)
-    out.put64(-1)
+    put32(out, index)
+    put16(out, problem.code)
+    put64(out, -1)
+    put64(out, -1)
     if version >= 5:
-        out.put64(problem.log_start_offset)
+        put64(out, problem.log_start_offset)
     if version >= 9:
-        out.put_uvarint(len(problem.record_errors) + 1)
+        put_uvarint(out, len(problem.record_errors) + 1)
         for batch_index, text in problem.record_errors:
-            out.put32(batch_index)
+            put32(out, batch_index)
             put_text(out, text)
-            out.put8(0)
+            put8(out, 0)
         put_text(out, problem.message)
-        out.put8(0)
+        put8(out, 0)
     elif version == 8:
-        out.put32(len(problem.record_errors))
+        put32(out, len(problem.record_errors))
         for batch_index, text in problem.record_errors:
-            out.put32(batch_index)
+            put32(out, batch_index)
             put_plain_text(out, text)
         put_plain_text(out, problem.message)
     return 0
@@ -475,25 +482,25 @@ cdef int put_fetched_partition(
 ) except -1:
     cdef bint flexible = version >= 12
     cdef Py_ssize_t size = 0 if piece is None else piece.size
-    out.put32(index)
-    out.put16(0)
-    out.put64(partition.high_watermark)
-    out.put64(partition.last_stable_offset)
+    put32(out, index)
+    put16(out, 0)
+    put64(out, partition.high_watermark)
+    put64(out, partition.last_stable_offset)
     if version >= 5:
-        out.put64(partition.log_start_offset)
+        put64(out, partition.log_start_offset)
     # Aborted transactions: null for read_uncommitted, an empty list for read_committed.
     if flexible:
-        out.put8(1 if isolation else 0)
+        put8(out, 1 if isolation else 0)
     else:
-        out.put32(0 if isolation else -1)
+        put32(out, 0 if isolation else -1)
     if version >= 11:
-        out.put32(-1)
+        put32(out, -1)
     put_count(out, size, flexible)
     if size:
         if size <= COPIED_MAX:
-            out.put(piece.data, size)
+            put(out, piece.data, size)
         else:
             out.put_external(piece, size)
     if flexible:
-        out.put8(0)
+        put8(out, 0)
     return 0

@@ -10,10 +10,9 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 from posix.types cimport off_t
 
-from kcore.endian cimport store_be16, store_be32, store_be64
 from kcore.segment cimport LogSlice
 
 cdef extern from "<sys/uio.h>" nogil:
@@ -67,56 +66,11 @@ cdef class Output:
         self.capacity = capacity
         return 0
 
-    cdef int put(self, const void* p, Py_ssize_t n) except -1:
-        self.reserve(n)
-        memcpy(self.data + self.size, p, n)
-        self.size += n
-        self.unsent += n
-        return 0
-
-    cdef int put8(self, int value) except -1:
-        self.reserve(1)
-        self.data[self.size] = <uint8_t>value
-        self.size += 1
-        self.unsent += 1
-        return 0
-
-    cdef int put16(self, int16_t value) except -1:
-        self.reserve(2)
-        store_be16(self.data + self.size, <unsigned short>value)
-        self.size += 2
-        self.unsent += 2
-        return 0
-
-    cdef int put32(self, int32_t value) except -1:
-        self.reserve(4)
-        store_be32(self.data + self.size, <unsigned int>value)
-        self.size += 4
-        self.unsent += 4
-        return 0
-
-    cdef int put64(self, int64_t value) except -1:
-        self.reserve(8)
-        store_be64(self.data + self.size, <unsigned long long>value)
-        self.size += 8
-        self.unsent += 8
-        return 0
-
-    cdef int put_uvarint(self, unsigned long value) except -1:
-        while value >= 0x80:
-            self.put8(<int>((value & 0x7F) | 0x80))
-            value >>= 7
-        return self.put8(<int>value)
-
     cdef int put_external(self, object piece, Py_ssize_t n) except -1:
         """Splice ``n`` bytes of ``piece`` in here; it is kept alive until they are sent."""
         if n:
             self.externals.append([self.size, piece, 0])
             self.unsent += n
-        return 0
-
-    cdef int patch32(self, Py_ssize_t position, int32_t value) except -1:
-        store_be32(self.data + position, <unsigned int>value)
         return 0
 
     cdef int rewind(self, Py_ssize_t position, Py_ssize_t externals_count, Py_ssize_t unsent) except -1:
@@ -156,7 +110,7 @@ cdef class Output:
             PyObject_GetBuffer(part, &view, PyBUF_SIMPLE)
             try:
                 if view.len <= 8192:
-                    self.put(view.buf, view.len)
+                    put(self, view.buf, view.len)
                 elif type(part) is memoryview and type(part.obj) is LogSlice and len(part.obj) == view.len:
                     # The slice itself knows its file, so that it may go out by sendfile.
                     self.put_external(part.obj, view.len)
