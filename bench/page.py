@@ -71,12 +71,11 @@ $figures
 
 def bounds(row: Row) -> str:
     """The bounds of a case, each with its verdict and what was measured."""
-    made = []
-    for check in row.checks:
-        verdict = {True: "reached", False: "missed", None: "unmeasured"}[check.holds]
-        seen = "" if check.value is None else f" ({check.value:.2f})"
-        made.append(f'<span class="{verdict}">{escape(check.wanted + seen)}</span>')
-    return "<br>".join(made)
+    names = {True: "reached", False: "missed", None: "unmeasured"}
+    return "<br>".join(
+        f'<span class="{names[holds]}">{escape(words).replace(" or ", "<br>or ")}</span>'
+        for words, holds in row.judged
+    )
 
 
 def table_row(row: Row, with_limit: bool, with_date: bool) -> str:
@@ -95,7 +94,7 @@ def table_row(row: Row, with_limit: bool, with_date: bool) -> str:
 
 def summary(made: Sequence[Row]) -> str:
     """How many bounds hold, in words."""
-    verdicts = [check.holds for row in made for check in row.checks if check.holds is not None]
+    verdicts = [holds for row in made for _, holds in row.judged if holds is not None]
     return f"{sum(verdicts)} of {len(verdicts)} bounds are reached." if verdicts else ""
 
 

@@ -109,14 +109,16 @@ def figure_of(key: str) -> Value:
 
 
 def rate_bound(value: Value) -> Callable[[Row], float | None]:
-    """Where ours has to be by Apache's rate, or by the limit's."""
+    """Where ours has to be by Apache's rate, by the limit's, or by the one that is nearer."""
 
     def bound(row: Row) -> float | None:
-        other, least = ("apache", row.case.rate_min)
-        if least is None:
-            other, least = ("limit", row.case.limit_min)
-        theirs = value(row.sides[other], row) if other in row.sides else None
-        return theirs * least if theirs and least else None
+        shares = (("apache", row.case.rate_min), ("limit", row.case.limit_min))
+        least = [
+            theirs * share
+            for side, share in shares
+            if share and side in row.sides and (theirs := value(row.sides[side], row))
+        ]
+        return (min if row.case.either else max)(least, default=None)
 
     return bound
 
@@ -135,9 +137,20 @@ def most_bound(
 
 
 def latency_bound(key: str) -> Callable[[Row], float | None]:
-    """The same of a percentile, which may have a bound in milliseconds too."""
-    shared = most_bound(figure_of(f"{key}_ms"), lambda case: getattr(case, f"{key}_max"))
-    return lambda row: getattr(row.case, f"{key}_ms_max") or shared(row)
+    """The same of a percentile, which may have a bound in milliseconds, or by the limit, too."""
+    name = f"{key}_ms"
+
+    def bound(row: Row) -> float | None:
+        shares = (("apache", f"{key}_max"), ("limit", f"{key}_limit_max"))
+        most = [
+            row.sides[side][name] * share
+            for side, field in shares
+            if (share := getattr(row.case, field, None)) and row.sides.get(side, {}).get(name)
+        ]
+        absolute = getattr(row.case, f"{name}_max")
+        return min(most + ([absolute] if absolute else []), default=None)
+
+    return bound
 
 
 def moves_megabytes(case: Case) -> bool:

@@ -110,12 +110,29 @@ class Row:
         ]
 
     @property
+    def judged(self) -> list[tuple[str, bool | None]]:
+        """Every bound in words with its value, and whether it holds.
+
+        The two of a case of which either is enough are one.
+        """
+        pair = ("rate", "of the limit") if self.case.either else ()
+        said = [(c.wanted + seen(c.value), c.holds) for c in self.checks if c.name not in pair]
+        if choices := [check for check in self.checks if check.name in pair]:
+            known = [check.holds for check in choices if check.holds is not None]
+            words = " or ".join(check.wanted + seen(check.value) for check in choices)
+            said.insert(0, (words, any(known) if known else None))
+        return said
+
+    @property
     def ok(self) -> bool | None:
         """Whether all that was measured holds; None when the case has nothing to hold."""
-        known = {check.name: check.holds for check in self.checks if check.holds is not None}
-        if self.case.either and {"rate", "of the limit"} <= set(known):
-            known["rate"] = known.pop("of the limit") or known["rate"]
-        return all(known.values()) if known else None
+        verdicts = [holds for _, holds in self.judged if holds is not None]
+        return all(verdicts) if verdicts else None
+
+
+def seen(value: float | None) -> str:
+    """What was measured, behind its bound."""
+    return "" if value is None else f" ({value:.2f})"
 
 
 def rows(results: Results, machines: Mapping[str, Machine] | None = None) -> list[Row]:
@@ -202,7 +219,7 @@ def print_table(made: Sequence[Row]) -> None:
             figures(row.sides.get("limit"), row.case)[0],
             ratio_text(row.rate),
             ratio_text(row.cpu),
-            ", ".join(f"[{colours[c.holds]}]{c.wanted}[/{colours[c.holds]}]" for c in row.checks),
+            ", ".join(f"[{colours[holds]}]{words}[/]" for words, holds in row.judged),
         )
     Console(width=190).print(table)
 

@@ -62,6 +62,34 @@ def test_a_bound_that_was_not_measured_is_neither_reached_nor_missed() -> None:
     assert "unmeasured" in page.bounds(alone)
 
 
+def test_either_of_two_bounds_is_enough_where_the_case_says_so() -> None:
+    """4x Apache's rate or 0.8 of the limit, and 0.3 of the CPU."""
+    by_rate = row("produce-15k", limit={"requests_per_s": 4000.0})
+    by_limit = row("produce-15k", apache=APACHE | {"requests_per_s": 200.0}, limit=LIMIT)
+    neither = row("produce-15k", apache=APACHE | {"requests_per_s": 200.0})
+    assert [holds for _, holds in by_rate.judged] == [True, True]
+    assert by_limit.judged[0] == ("rate ≥ 4x (2.00) or of the limit ≥ 0.8x (0.80)", True)
+    assert [holds for _, holds in neither.judged] == [False, True]
+    # The black line is at the one that is nearer: 400 of the limit's 500, not 800.
+    assert "≥ 200 MB/s: reached" in plots.pictures([by_limit])["produce-large"]
+
+
+def test_all_bounds_of_a_small_produce_have_to_hold() -> None:
+    made = row("produce-d64", apache=APACHE | {"requests_per_s": 80.0}, limit=LIMIT)
+    assert [check.name for check in made.checks] == ["rate", "CPU", "of the limit"]
+    assert made.ok is True
+    assert "≥ 400/s: reached" in plots.pictures([made])["produce-small"]
+    slower = row("produce-d64", limit={"requests_per_s": 1000.0})
+    assert slower.ok is False
+    assert "≥ 600/s: missed" in plots.pictures([slower])["produce-small"]
+
+
+def test_a_median_s_bound_may_be_the_limit_s() -> None:
+    made = row("produce-d1-all", limit={"requests_per_s": 900.0, "p50_ms": 0.3})
+    assert made.judged == [("p50 of the limit ≤ 2x (1.33)", True)]
+    assert "≤ 0.600 ms: reached" in plots.pictures([made])["latency"]
+
+
 def test_lengths_of_a_case_s_bars_are_as_the_figures() -> None:
     svg = plots.pictures([row("produce-125k", limit=LIMIT)])["produce-large"]
     (ours, apache, limit), cpu = bars(svg)[:3], bars(svg)[3:]
