@@ -62,7 +62,7 @@ interop: $(VENV)/.built $(VENV)/.extra-test  ## real clients: librdkafka, kafka-
 bench: $(VENV)/.built $(VENV)/.extra-test $(VENV)/.extra-bench  ## kcore and the node beside a warm Apache Kafka (about half an hour); bench/out/index.html
 	@$(PY) -m pytest -q bench --benchmark-enable --benchmark-only --benchmark-json=bench/out/kcore.json --benchmark-columns=min,median,ops
 	@# A bound that does not hold stops nothing: everything is measured and drawn, then make fails.
-	@failed=0; for part in compare lag groups; do $(PY) -m bench.$$part || failed=1; done; \
+	@failed=0; for part in compare lag groups growth; do $(PY) -m bench.$$part || failed=1; done; \
 	$(PY) -m bench.report bench/out/{results,lag,kcore}.json --out bench/out || failed=1; exit $$failed
 
 bench-quick: $(VENV)/.built $(VENV)/.extra-test $(VENV)/.extra-bench  ## the node's cases without Apache, seconds each

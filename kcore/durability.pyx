@@ -67,7 +67,7 @@ def sync_all(Log log):
                 syscalls.fsync_file(segment.path + ".log")
             except FileNotFoundError:
                 continue
-        else:
+        elif not syscalls.is_volatile(mapping.path):
             with nogil:
                 result = mapping.sync()
             if result < 0:

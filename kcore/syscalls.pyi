@@ -1,5 +1,6 @@
 """The one table of file system calls of kcore: counted, and able to fail the Nth call of a kind."""
 
+from os import PathLike
 from typing import Final
 
 CALLS: Final[tuple[str, ...]]
@@ -18,6 +19,15 @@ def counts() -> dict[str, int]:
 
 def fired() -> int:
     """How many injected failures have been delivered since the last clear()."""
+
+def set_volatile(directory: str, on: bool) -> None:
+    """From now on nothing below that directory is synced (or it is again).
+
+    For temporary directories that are removed at the end, and only for them: a crash of the
+    process loses nothing, a power cut everything."""
+
+def is_volatile(path: str | PathLike[str]) -> bool:
+    """Whether what is under that path is not synced."""
 
 def fsync_dir(path: str) -> None:
     """Makes the names in that directory durable. Raises OSError."""

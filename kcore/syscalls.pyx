@@ -12,7 +12,8 @@ call fails?" without root and without a tracer::
                  v
               fdatasync(2), again while EINTR
 
-close is never repeated after EINTR: on Linux the descriptor is gone by then. An injected errno of 0
+A directory may be said to be volatile: it goes with the process that made it, so nothing in it is ever synced,
+and nobody waits for the disk. close is never repeated after EINTR: on Linux the descriptor is gone by then. An injected errno of 0
 makes pwrite write half of what it was given, which sys_pwrite must finish by itself.
 """
 
@@ -264,9 +265,28 @@ def fired():
     return kcore_fired_count
 
 
+cdef tuple volatile_directories = ()
+
+
+def set_volatile(str directory not None, bint on):
+    """From now on nothing below that directory is synced (or it is again). Not for data that anybody may want
+    after a power cut: for temporary directories that are removed at the end."""
+    global volatile_directories
+    prefix = directory.rstrip("/") + "/"
+    others = tuple([known for known in volatile_directories if known != prefix])
+    volatile_directories = (*others, prefix) if on else others
+
+
+def is_volatile(path):
+    """Whether what is under that path is not synced."""
+    return bool(volatile_directories) and (os.fspath(path) + "/").startswith(volatile_directories)
+
+
 cdef int sync_and_close(int fd, bint durable, object path) except -1:
     """Ends a file that was written: the first error counts, the descriptor goes in any case."""
     cdef int result = 0
+    if durable and volatile_directories:
+        durable = not is_volatile(path)
     with nogil:
         if durable:
             result = kcore_fsync(fd)

@@ -40,6 +40,7 @@ from kafka_py.server.limits import Limits
 from kafka_py.server.node import Listening, Node
 from kafka_py.server.opening import Opened, open_node
 from kafka_py.server.timers import Timer
+from kcore.syscalls import set_volatile
 
 __all__ = ["Broker"]
 
@@ -78,9 +79,9 @@ class Broker:
             ...
 
     `config`: Kafka's property names and texts, on top of a single node's; or a whole
-    `BrokerConfig`. `data`: the log directory (default: a temporary one, removed at the end);
-    formatted if fresh. The listener takes a free port of 127.0.0.1 unless `listeners` says
-    otherwise. `clock`, `network` and `randomness` are for simulations.
+    `BrokerConfig`. `data`: the log directory, formatted if fresh (default: a temporary one, removed
+    at the end and therefore never synced). The listener takes a free port of 127.0.0.1 unless
+    `listeners` says otherwise. `clock`, `network` and `randomness` are for simulations.
 
     Starting raises ConfigError, kcore's DirectoryLocked and CorruptFile, FormatError, OSError
     (AddressInUse for a busy port). A broker is started once.
@@ -99,6 +100,7 @@ class Broker:
         if not isinstance(config, BrokerConfig):
             if data is None and not {"log.dirs", "log.dir"} & set(config or {}):
                 data = self._temporary = tempfile.mkdtemp(prefix="kafka-py-")
+                set_volatile(data, True)
             properties = standalone_properties(os.path.abspath(data or ""), port=0)
             config = BrokerConfig(with_settings(properties, config or {}))
         self.config = config
@@ -281,6 +283,7 @@ class Broker:
     def _remove_temporary(self) -> None:
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
+            set_volatile(self._temporary, False)
             self._temporary = None
 
     # ------------------------------------------------------------------------ following the image

@@ -148,6 +148,20 @@ def test_a_snapshot_is_due_in_time_when_anything_came() -> None:
     assert h.node.snapshot() is None or h.store.latest_snapshot.offset == h.node.applied_offset + 1
 
 
+def test_a_stop_that_leaves_a_long_replay_writes_a_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for most, expected in ((10_000, False), (10, True)):
+        monkeypatch.setattr("kafka_py.controller.snapshotting.RECORDS_AT_STOP_MAX", most)
+        h = Harness()
+        for number in range(10):
+            h.ask(topics(f"t{number}"))
+        assert h.store.latest_snapshot is None
+        h.node.close()
+        assert (h.store.latest_snapshot is not None) == expected
+        assert Harness(brokers=0, store=h.store, clock=h.clock).image == h.image
+
+
 def test_describe_quorum() -> None:
     h = Harness()
     request = DescribeQuorumRequest

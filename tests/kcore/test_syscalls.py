@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from kcore import syscalls
+from kcore.batch_builder import build
+from kcore.log import Log
+from kcore.log_config import LogConfig
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +26,29 @@ def test_calls_are_counted(tmp_path: Path) -> None:
     assert set(before) == set(syscalls.CALLS)
     grown = {name: after[name] - before[name] for name in after if after[name] != before[name]}
     assert grown == {"open": 2, "close": 2, "pwrite": 1, "fsync": 2, "rename": 1}
+
+
+def test_nothing_below_a_volatile_directory_is_synced(tmp_path: Path) -> None:
+    directory = tmp_path / "t"
+    directory.mkdir()
+    syscalls.set_volatile(str(directory), True)
+    try:
+        before = syscalls.counts()
+        syscalls.replace_file(str(directory / "f"), b"content")
+        syscalls.fsync_file(str(directory / "f"))
+        syscalls.fsync_dir(str(directory))
+        log = Log.open(directory / "t-0", LogConfig(), now_ms=0, clean=True)
+        log.append(build([(b"k", b"v", (), 0)]), leader_epoch=0, now_ms=0)
+        assert log.flush() == 1
+        log.close()
+        after = syscalls.counts()
+        assert (after["fsync"], after["fdatasync"]) == (before["fsync"], before["fdatasync"])
+        syscalls.replace_file(str(tmp_path / "tt"), b"content")
+        assert syscalls.counts()["fsync"] == before["fsync"] + 2
+    finally:
+        syscalls.set_volatile(str(directory), False)
+    syscalls.replace_file(str(directory / "f"), b"content")
+    assert syscalls.counts()["fsync"] == before["fsync"] + 4
 
 
 def test_the_nth_call_of_a_kind_fails(tmp_path: Path) -> None:
