@@ -21,7 +21,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import frames, report
+from bench import frames, measure, report
 from bench.cases import LAG_CASES
 from bench.compare import OUT, SERVER_JVM
 from bench.measure import Measured, Topics
@@ -29,7 +29,6 @@ from tests.oracle.apache import ApacheNode, class_path
 from tests.oracle.node import ROOT, Node, OurNode, free_port_pair
 
 SOURCE = ROOT / "bench" / "load" / "lag.c"
-PROGRAM = OUT / "lag"
 RECORD_BYTES = 100
 #: A fetch has long been parked after this much, on either side.
 GAP_US = 1000
@@ -37,16 +36,6 @@ GAP_US = 1000
 OFFSET_MARK = 0x0123_4567_89AB_CDEF
 TOOL_RECORDS = 10_000
 TOOL = "org.apache.kafka.tools.EndToEndLatency"
-
-
-def build() -> Path:
-    """Compile lag.c when it is newer than the program."""
-    PROGRAM.parent.mkdir(parents=True, exist_ok=True)
-    if not PROGRAM.exists() or PROGRAM.stat().st_mtime < SOURCE.stat().st_mtime:
-        subprocess.run(
-            ["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", PROGRAM, SOURCE], check=True
-        )
-    return PROGRAM
 
 
 def waiting_fetch(node: Node, topics: Topics, seconds: float, warm: float) -> Measured:
@@ -62,7 +51,7 @@ def waiting_fetch(node: Node, topics: Topics, seconds: float, warm: float) -> Me
             produced.write_bytes(frames.produce(topic, frames.batch(1, RECORD_BYTES), acks=1))
             fetched.write_bytes(fetch)
             command: list[object] = [
-                *(build(), "--port", node.port, "--pid", node.pid),
+                *(measure.build(SOURCE), "--port", node.port, "--pid", node.pid),
                 *("--produce", produced, "--fetch", fetched),
                 *("--offset-at", fetch.index(OFFSET_MARK.to_bytes(8, "big"))),
                 *("--seconds", seconds, "--warm", warm, "--gap-us", GAP_US),

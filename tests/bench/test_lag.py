@@ -38,7 +38,7 @@ def test_a_topic_that_is_not_empty_is_noticed(node: Node, tmp_path: Path) -> Non
     at = fetch.index(lag.OFFSET_MARK.to_bytes(8, "big"))
     ran = subprocess.run(
         [
-            *(str(lag.build()), "--port", str(node.port), "--offset-at", str(at)),
+            *(str(measure.build(lag.SOURCE)), "--port", str(node.port), "--offset-at", str(at)),
             *("--produce", str(tmp_path / "produce"), "--fetch", str(tmp_path / "fetch")),
         ],
         capture_output=True,
