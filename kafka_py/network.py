@@ -11,11 +11,26 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["AddressInUse", "Bound", "Network", "RealNetwork"]
+__all__ = ["AddressInUse", "Bound", "Network", "RealNetwork", "Sockets"]
 
-BACKLOG = 4096
+
+@dataclass(frozen=True)
+class Sockets:
+    """What a listener's sockets get from the kernel.
+
+    ``backlog`` connections may wait to be accepted; ``receive_bytes`` and ``send_bytes`` are the
+    buffers of a connection, -1 leaves them to the kernel, which sizes them by need.
+    """
+
+    backlog: int = 4096
+    receive_bytes: int = -1
+    send_bytes: int = -1
+
+
+DEFAULT_SOCKETS = Sockets()
 
 
 class AddressInUse(OSError):
@@ -42,7 +57,7 @@ class Bound(Protocol):
 class Network(Protocol):
     """Where listeners come from."""
 
-    def bind(self, host: str, port: int, backlog: int = BACKLOG) -> Bound:
+    def bind(self, host: str, port: int, sockets: Sockets = DEFAULT_SOCKETS) -> Bound:
         """Bind an address ("" is every address of the machine). Raises AddressInUse, OSError."""
         ...
 
@@ -70,7 +85,7 @@ class _Listener:
 class RealNetwork:
     """TCP on this machine."""
 
-    def bind(self, host: str, port: int, backlog: int = BACKLOG) -> Bound:
+    def bind(self, host: str, port: int, sockets: Sockets = DEFAULT_SOCKETS) -> Bound:
         """See `Network`; binds IPv4, or IPv6 where the host is such an address or empty."""
         family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
         if not host and not socket.has_dualstack_ipv6():
@@ -80,9 +95,14 @@ class RealNetwork:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if not host else 1)
+            # Set before listening: the window scale of a connection is fixed when it is accepted.
+            if sockets.receive_bytes != -1:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, sockets.receive_bytes)
+            if sockets.send_bytes != -1:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sockets.send_bytes)
             try:
                 sock.bind((host, port))
-                sock.listen(backlog)
+                sock.listen(sockets.backlog)
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     where = f"{host or '*'}:{port}"
@@ -94,4 +114,4 @@ class RealNetwork:
                 ) from None
             sock.setblocking(False)
             stack.pop_all()
-        return _Listener(sock, backlog)
+        return _Listener(sock, sockets.backlog)

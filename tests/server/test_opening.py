@@ -16,9 +16,9 @@ from kafka_py.config.broker import BrokerConfig
 from kafka_py.config.definition import ConfigError
 from kafka_py.config.standalone import standalone_properties, with_settings
 from kafka_py.controller.format import FormatError
-from kafka_py.network import AddressInUse, RealNetwork
+from kafka_py.network import AddressInUse, RealNetwork, Sockets
 from kafka_py.replication.log_directory import DirectoryLock, LogDirectoryError
-from kafka_py.server.opening import Opened, host_name, open_node
+from kafka_py.server.opening import Opened, host_name, open_node, sockets_of
 from kcore.checkpoints import MetaProperties
 from kcore.errors import CorruptFile, DirectoryLocked
 
@@ -152,17 +152,25 @@ def test_the_first_address_is_let_go_when_the_second_fails(tmp_path: Path) -> No
             self.closed = True
 
     made: list[Bound] = []
+    asked: list[Sockets] = []
 
     class Network:
-        def bind(self, host: str, port: int, backlog: int = 1) -> Bound:
+        def bind(self, host: str, port: int, sockets: Sockets) -> Bound:
+            asked.append(sockets)
             if made:
                 raise AddressInUse(98, "taken")
             made.append(Bound())
             return made[-1]
 
+    settings = {
+        "socket_listen_backlog_size": "7",
+        "socket_receive_buffer_bytes": "-1",
+        "socket_send_buffer_bytes": "30000",
+    }
     with pytest.raises(AddressInUse):
-        opening(config_of(tmp_path), Network())
+        opening(config_of(tmp_path, **settings), Network())
     assert made[0].closed
+    assert asked[0] == Sockets(backlog=7, receive_bytes=-1, send_bytes=30000)
 
 
 def test_a_file_is_no_directory(tmp_path: Path) -> None:
@@ -170,6 +178,12 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
     path.write_text("")
     with pytest.raises(OSError, match="file"):
         opening(config_of(path))
+
+
+def test_socket_settings_that_are_not_written_down(tmp_path: Path) -> None:
+    assert sockets_of(config_of(tmp_path)) == Sockets(send_bytes=102_400)
+    written = config_of(tmp_path, socket_receive_buffer_bytes="102400")
+    assert sockets_of(written).receive_bytes == 102_400
 
 
 @pytest.mark.parametrize("roles", ["broker", "controller"])
