@@ -33,7 +33,7 @@ cdef extern from "<sys/sendfile.h>" nogil:
     Py_ssize_t sendfile(int out_fd, int in_fd, off_t* offset, size_t count)
 
 cdef enum:
-    FIRST_CAPACITY = 4096
+    FIRST_CAPACITY = 512            # of 10,000 connections, most ask little and then wait
     KEPT_CAPACITY = 65536
     PIECES_MAX = 32
     SENDFILE_AT_ONCE = 4194304
