@@ -1,7 +1,7 @@
 """`python -m bench.peers`: other brokers beside ours and a warm Apache Kafka, for the same cases.
 
     kfake     franz-go's fake cluster, a Go module; bench/peers/kfake is the program around it
-    nisshi    the broker that was called Tansu, from crates.io, with its storage in memory
+    nisshi    the broker that was called Tansu, a crate, with its storage in memory
 
 Go and Rust build them once, at the lowest priority, into bench/out/peers. Sides take turns; of each
 one's passes the best counts. Both peers keep records in memory and write no log. What a peer could
