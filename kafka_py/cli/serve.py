@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -46,9 +47,15 @@ def run(arguments: argparse.Namespace) -> int:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     config = node_config(arguments)
+    gc.set_threshold(*GC_THRESHOLDS)
     for warning in config.warnings:
         print(f"kafka-py: warning: {warning}", file=sys.stderr)
     return run_loop(serve(config))
+
+
+#: Allocations between two looks for garbage in cycles. A broker makes hardly any, and has
+#: thousands of replies in flight, which each look would walk over.
+GC_THRESHOLDS: Final = (20_000, 20, 20)
 
 
 def run_loop(work: Coroutine[Any, Any, int]) -> int:

@@ -5,12 +5,17 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from kcore.batch_builder cimport BatchBuilder
 
 
+cdef class QuickReply:
+    cpdef int committed(self) except -1
+    cpdef int refuse(self, int error) except -1
+
+
 cdef class PendingBatch:
     cdef BatchBuilder builder               # None while it is empty
     cdef object begun
     cdef readonly Py_ssize_t size_bytes     # at most
     cdef readonly Py_ssize_t count
-    cdef readonly list quick                # answered with the batch: committed(), refuse(error)
+    cdef readonly list quick                # QuickReplies: answered with the batch
     cdef public Py_ssize_t bytes_max
     cdef public int compression
     cdef public bint closed                 # its runtime takes nothing more

@@ -1,18 +1,19 @@
 """The batch that a runtime fills until the end of the loop's iteration."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, final
+from typing import Any, final
 
-from kafka_py.protocol.errors import ErrorCode
+class QuickReply:
+    """A reply whose answer is ready: it goes out, or the error instead. To be derived from."""
 
-class QuickReply(Protocol):
-    """A reply whose answer is ready: it goes out, or the error instead."""
-
-    def committed(self) -> None:
+    def committed(self) -> int:
         """The batch is committed."""
 
-    def refuse(self, error: ErrorCode) -> None:
-        """It is not, or nobody knows."""
+    def refuse(self, error: int) -> int:
+        """It is not, or nobody knows: an error of the wire."""
+
+def all_committed(quick: list[QuickReply]) -> None:
+    """Tell all of them, without a Python call for each of those that are compiled."""
 
 @final
 class PendingBatch:

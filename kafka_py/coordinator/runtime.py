@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from kafka_py.coordinator import answers
-from kafka_py.coordinator.batch import PendingBatch
+from kafka_py.coordinator.batch import PendingBatch, all_committed
 from kafka_py.coordinator.machine import Caller, Delivery, Moment, Reply, Result, Then
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.records import encode_key, encode_value
@@ -356,8 +356,7 @@ class Runtime:
         self._rearm()
 
     def _complete_all(self, waiting: Waiting, now: Moment) -> None:
-        for reply in waiting.quick:
-            reply.committed()
+        all_committed(waiting.quick)
         for result in waiting.results:
             self._complete(result, now)
 

@@ -2,15 +2,17 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from kafka_py.coordinator.batch cimport QuickReply
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath
 from kafka_py.server.blocks cimport Block, Blocks, Intake
 from kafka_py.server.fast_path cimport FastPath
 from kafka_py.server.output cimport Output
 
-cdef class Reply:
+# A QuickReply, so that a coordinator's batch can answer a commit without a Python call.
+cdef class Reply(QuickReply):
     cdef Connection connection
     cdef readonly bint done
-    cdef object parts                   # list, or None for a request without a reply
+    cdef object parts                   # list, or bytes, or None for a request without a reply
     cdef Py_ssize_t request_bytes
     cdef object abandon                 # a task that nobody needs once the connection is gone
 
@@ -27,6 +29,8 @@ cdef class AppendReply(Reply):
 
 cdef class CommitReply(Reply):
     cdef int version
+    cpdef int committed(self) except -1
+    cpdef int refuse(self, int error) except -1
 
 
 cdef class Hub:

@@ -18,13 +18,13 @@ import os
 import time
 from collections import deque
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath, quick_header
 from kafka_py.server.blocks cimport Block, Blocks, Body, Intake
 from kafka_py.server.fast_path cimport ANSWERED, BROKEN, DECLINED, SILENT, WAITING, FastPath, skip_tags
-from kafka_py.server.output cimport Output
+from kafka_py.server.output cimport Output, put
 from kcore.endian cimport load_be16, load_be32
 
 from kafka_py.coordinator.offsets.commit_path import refused
@@ -126,14 +126,20 @@ cdef class AppendReply(Reply):
 
 cdef class CommitReply(Reply):
     """The answer to an OffsetCommit whose records are in a coordinator's pending batch; a QuickReply of it."""
-    def committed(self):
+    cpdef int committed(self) except -1:
         """The batch is committed: the reply goes out as it was made."""
-        self.finish(self.parts)
+        if not self.done:
+            self.done = True
+            if not self.connection.closed:
+                self.connection.hub.mark(self.connection)
+        return 0
 
-    def refuse(self, error):
+    cpdef int refuse(self, int error) except -1:
         """It is not: every partition gets the error."""
         if not self.done:
-            self.finish([refused(self.parts[0], self.version, int(error))])
+            self.parts = refused(self.parts, self.version, error)
+            self.committed()
+        return 0
 
 
 cdef class Hub:
@@ -468,7 +474,7 @@ cdef class Connection:
             committing = CommitReply.__new__(CommitReply)
             committing.connection = self
             committing.version = version
-            committing.parts = [frame]
+            committing.parts = frame
             self.wait(committing, n)
             path.taken.quick.append(committing)
         elif frame is not None:
@@ -590,7 +596,9 @@ cdef class Connection:
                 if reply.request_bytes:
                     self.inflight_bytes -= reply.request_bytes
                     self.hub.inflight_bytes -= reply.request_bytes
-                if reply.parts is not None:
+                if type(reply.parts) is bytes:
+                    put(self.out, PyBytes_AS_STRING(reply.parts), PyBytes_GET_SIZE(reply.parts))
+                elif reply.parts is not None:
                     self.out.put_parts(reply.parts)
                 if self.out.unsent > self.unsent_bytes_max:
                     self.send()

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import pytest
 
+from kafka_py.coordinator.batch import QuickReply
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.records import encode_key, encode_value
 from kafka_py.protocol.records_group import OffsetCommitKey, OffsetCommitValue
 from tests.coordinator.test_runtime import World, setting
 
 
-class Quick:
+class Quick(QuickReply):
     """Notes what it was told."""
 
     def __init__(self) -> None:
-        self.told: list[ErrorCode] = []
+        self.told: list[int] = []
 
-    def committed(self) -> None:
+    def committed(self) -> int:
         self.told.append(ErrorCode.NONE)
+        return 0
 
-    def refuse(self, error: ErrorCode) -> None:
+    def refuse(self, error: int) -> int:
         self.told.append(error)
+        return 0
 
 
 @pytest.fixture
