@@ -24,6 +24,11 @@ CONSUMER: Final = "consumer"
 #: The version of GroupMetadataValue that Kafka 4.3 writes.
 VALUE_VERSION: Final = 3
 
+# Asking an enumeration's class for a member takes longer than all else that a commit asks here.
+NONE: Final = ErrorCode.NONE
+DEAD, EMPTY, STABLE = State.DEAD, State.EMPTY, State.STABLE
+PREPARING, COMPLETING = State.PREPARING, State.COMPLETING
+
 #: A member's protocols, the one it likes best first, each with its metadata.
 Protocols = tuple[tuple[str, bytes], ...]
 
@@ -323,7 +328,7 @@ class ClassicGroup(Group):
                 return ErrorCode.UNKNOWN_MEMBER_ID
             if holder != member_id:
                 return ErrorCode.FENCED_INSTANCE_ID
-        return ErrorCode.NONE if member_id in self.members else ErrorCode.UNKNOWN_MEMBER_ID
+        return NONE if member_id in self.members else ErrorCode.UNKNOWN_MEMBER_ID
 
     # --- protocols ----------------------------------------------------------------------------
 
@@ -392,21 +397,21 @@ class ClassicGroup(Group):
         transactions of old clients name neither member nor generation and may commit at any time.
         A member that commits between its JoinGroup and the assignment is told to rejoin.
         """
-        if self.current is State.DEAD:
+        if self.current is DEAD:
             return ErrorCode.COORDINATOR_NOT_AVAILABLE
-        if epoch < 0 and self.current is State.EMPTY:
-            return ErrorCode.NONE
+        if epoch < 0 and self.current is EMPTY:
+            return NONE
         if epoch >= 0 or member_id or instance_id is not None:
             error = self.check_member(member_id, instance_id)
             if error:
                 return error
             if epoch != self.generation:
                 return ErrorCode.ILLEGAL_GENERATION
-        elif not transactional and self.current is not State.EMPTY:
+        elif not transactional and self.current is not EMPTY:
             return ErrorCode.UNKNOWN_MEMBER_ID
-        if not transactional and self.current is State.COMPLETING:
+        if not transactional and self.current is COMPLETING:
             return ErrorCode.REBALANCE_IN_PROGRESS
-        return ErrorCode.NONE
+        return NONE
 
     def validate_offset_fetch(self, member_id: str | None, epoch: int) -> ErrorCode:
         """Anyone may read its offsets."""
@@ -429,7 +434,7 @@ class ClassicGroup(Group):
     def committed(self, shard: GroupShard, member_id: str, now: Moment) -> None:
         """A commit is a sign of life, except while the leader assigns."""
         member = self.members.get(member_id)
-        if member is not None and self.current in (State.STABLE, State.PREPARING):
+        if member is not None and self.current in (STABLE, PREPARING):
             shard.deadlines.set(
                 ("classic-session", self.group_id, member_id), now.ms + member.session_timeout_ms
             )
@@ -439,7 +444,7 @@ class ClassicGroup(Group):
     ) -> bool:
         """A member of the current generation of a stable group is alive."""
         member = self.members.get(member_id)
-        if member is None or generation != self.generation or self.current is not State.STABLE:
+        if member is None or generation != self.generation or self.current is not STABLE:
             return False
         shard.deadlines.set(
             ("classic-session", self.group_id, member_id), now.ms + member.session_timeout_ms
