@@ -40,7 +40,7 @@ def reply_bytes(case: Case) -> int:
 def echo(case: Case, port: int) -> Iterator[SimpleNamespace]:
     """The epoll loop, started for one case; what it gives has a node's ``port`` and ``pid``."""
     program = measure.build(SOURCES / "echo.c")
-    command = [program, "--port", str(port), "--reply-bytes", str(reply_bytes(case))]
+    command = [str(program), "--port", str(port), "--reply-bytes", str(reply_bytes(case))]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
@@ -56,7 +56,7 @@ def disk(case: Case, directory: Path, seconds: float) -> measure.Measured:
     request_bytes = len(frames.batch(case.records, case.record_bytes)) * case.partitions
     with tempfile.NamedTemporaryFile(dir=directory) as file:
         command = [
-            *(measure.build(SOURCES / "disk.c"), "--file", file.name),
+            *(str(measure.build(SOURCES / "disk.c")), "--file", file.name),
             *("--bytes", str(request_bytes), "--at-once", str(case.depth * case.connections)),
             *("--seconds", str(seconds)),
         ]
