@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import platform
 import resource
 import signal
@@ -40,6 +41,7 @@ PASSES = 3
 #: Prints how long the import takes and how long from the call to the first reply, in milliseconds.
 IN_PROCESS = """
 import socket, struct, sys, time
+"127.0.0.1".encode("idna")  # the client's first connection would load it
 began = time.perf_counter()
 import kafka_py
 package = time.perf_counter()
@@ -187,16 +189,17 @@ def partition_figures(directory: Path) -> Iterator[Figure]:
 def partition_cpu(node: OurNode) -> Iterator[Figure]:
     """Produce of one record of 100 B: always the same partition, or all in turn.
 
-    One request a wake-up; and 64 a wake-up for the record, since then nothing hides what it costs
-    that each log's end is out of the processor's caches.
+    One request a wake-up, and 64: then nothing hides that each log's end is out of the processor's
+    caches.
     """
     batch = frames.batch(1, 100)
     names = [topic_name(i) for i in range(TOPICS)]
     every = [produce_to(name, i, batch) for name in names for i in range(PARTITIONS_EACH)]
 
     def cpu(chosen: list[bytes], depth: int, requests: int) -> float:
-        return growth_load.produce_cpu_us(
-            *(node.port, node.pid, chosen, len(names[0])),
+        check = growth_load.check_produced(names[0])
+        return growth_load.request_cpu_us(
+            *(node.port, node.pid, chosen, check),
             depth=depth,
             warm=len(chosen),
             requests=requests,
@@ -204,14 +207,16 @@ def partition_cpu(node: OurNode) -> Iterator[Figure]:
 
     # The first round opens every log for writing.
     cpu(every, 64, len(every))
-    for depth, requests, bound in ((1, 60_000, GROWTH_MAX), (64, 300_000, None)):
+    for depth, requests in ((1, 60_000), (64, 300_000)):
         pairs = [
             (cpu(every[:1], depth, requests), cpu(every, depth, requests)) for _ in range(PASSES)
         ]
         one, many = (min(column) for column in zip(*pairs, strict=True))
         yield Figure(f"CPU a produce, 1 partition, depth {depth}", one, "us")
         yield Figure(f"CPU a produce, {PARTITIONS:,} partitions, depth {depth}", many, "us")
-        yield Figure(f"... 1 to {PARTITIONS:,} partitions, depth {depth}", many / one, "x", bound)
+        yield Figure(
+            f"... 1 to {PARTITIONS:,} partitions, depth {depth}", many / one, "x", GROWTH_MAX
+        )
 
 
 # ------------------------------------------------------------------------------------ connections
@@ -224,26 +229,26 @@ def connection_figures(directory: Path) -> Iterator[Figure]:
         create(node, {"one": 1})
         request = [frames.produce("one", frames.batch(1, 100), acks=1)]
 
-        def cpu(connections: int, depth: int) -> float:
-            shape = ("--connections", connections, "--depth", depth)
+        def busy(connections: int) -> float:
+            shape = ("--connections", connections, "--depth", 1)
             measured = measure.load(node, "produce", request, *shape, "--seconds", 3, "--warm", 1)
             return float(measured["broker_cpu_us_per_request"])
 
-        busy_one = best(PASSES, lambda: cpu(1, 1))
-        busy_many = best(PASSES, lambda: cpu(CONNECTIONS, 1))
-        alone = best(PASSES, lambda: cpu(1, 64))
-        with growth_load.idle_connections(node.port, CONNECTIONS - 500):
-            crowded = best(PASSES, lambda: cpu(1, 64))
-        yield Figure("CPU a produce, 1 connection at depth 1", busy_one, "us")
-        yield Figure(f"CPU a produce, {CONNECTIONS:,} connections at depth 1", busy_many, "us")
-        note = "all of them busy"
-        yield Figure(
-            f"... 1 to {CONNECTIONS:,} connections", busy_many / busy_one, "x", GROWTH_MAX, note
-        )
-        yield Figure("CPU a produce, 1 connection at depth 64", alone, "us")
-        yield Figure(
-            f"... beside {CONNECTIONS - 500:,} idle ones", crowded / alone, "x", GROWTH_MAX
-        )
+        def pipelined() -> float:
+            check = growth_load.check_produced("one")
+            return growth_load.request_cpu_us(
+                *(node.port, node.pid, request, check), depth=64, warm=10_000, requests=300_000
+            )
+
+        one, many = best(PASSES, lambda: busy(1)), best(PASSES, lambda: busy(CONNECTIONS))
+        yield Figure("CPU a produce, 1 connection, depth 1", one, "us")
+        yield Figure(f"CPU a produce, {CONNECTIONS:,} connections, depth 1", many, "us")
+        yield Figure(f"... 1 to {CONNECTIONS:,} busy connections", many / one, "x", GROWTH_MAX)
+        alone = best(PASSES, pipelined)
+        with growth_load.idle_connections(node.port, CONNECTIONS):
+            crowded = best(PASSES, pipelined)
+        yield Figure("CPU a produce, 1 connection, depth 64", alone, "us")
+        yield Figure(f"... beside {CONNECTIONS:,} idle ones", crowded / alone, "x", GROWTH_MAX)
 
 
 # ---------------------------------------------------------------------------------------- log size
@@ -263,24 +268,28 @@ def log_figures(directory: Path, large_bytes: int) -> Iterator[Figure]:
         create(node, {"log": 1})
         small = [frames.produce("log", frames.batch(1, 100), acks=1)]
 
-        def produce() -> float:
-            shape = ("--depth", 64, "--seconds", 2, "--warm", 0.5)
-            found = measure.load(node, "produce", small, *shape)
-            return float(found["broker_cpu_us_per_request"])
+        def cpu(request: list[bytes], check: Callable[[bytes], None]) -> float:
+            return growth_load.request_cpu_us(
+                *(node.port, node.pid, request, check), depth=64, warm=10_000, requests=200_000
+            )
 
-        def fetch(offset: int) -> float:
-            request = [frames.fetch("log", bytes_max=1, offset=offset)]
-            shape = ("--depth", 64, "--seconds", 2, "--warm", 0.5, "--min-bytes", 1)
-            found = measure.load(node, "fetch", request, *shape)
-            return float(found["broker_cpu_us_per_request"])
+        def produce() -> float:
+            return cpu(small, growth_load.check_produced("log"))
+
+        def fetch(first: int) -> float:
+            # As many neighbours as there are between two entries of the index.
+            request = [frames.fetch("log", bytes_max=1, offset=first + i) for i in range(32)]
+            return cpu(request, growth_load.check_fetched("log", 100))
 
         def at_size(size_bytes: int) -> tuple[float, float, float]:
             fill(node, "log", size_bytes)
+            # What the kernel does to write that much is not the broker's.
+            os.sync()
             # Small batches that the fetches return: their replies are of one size at all places.
             measure.load(node, "produce", small, "--requests", 100, "--warm", 0)
             end = log_end(node, "log")
-            at_end = best(PASSES, lambda: fetch(end - 1))
-            first = best(PASSES, lambda: fetch(50))
+            at_end = best(PASSES, lambda: fetch(end - 40))
+            first = best(PASSES, lambda: fetch(40))
             return best(PASSES, produce), at_end, first
 
         measure.load(node, "produce", small, "--requests", 100, "--warm", 0)

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bench.clients import cpu_seconds
@@ -56,18 +56,34 @@ def replies(conn: socket.socket, wanted: int) -> list[bytes]:
     return found
 
 
-def check_produced(reply: bytes, topic_bytes: int) -> None:
-    """One topic of one partition without an error, in a Produce reply of version 9 to 12."""
-    error_at = 4 + 1 + 1 + 1 + topic_bytes + 1 + 4
-    if reply[error_at : error_at + 2] != b"\0\0":
-        raise RuntimeError(f"Produce was answered {reply!r}")
+def check_produced(topic: str) -> Callable[[bytes], None]:
+    """What a Produce reply of version 9 to 12 must be: one partition of the topic, no error."""
+    error_at = 4 + 1 + 1 + 1 + len(topic) + 1 + 4
+
+    def check(reply: bytes) -> None:
+        if reply[error_at : error_at + 2] != b"\0\0":
+            raise RuntimeError(f"Produce was answered {reply!r}")
+
+    return check
 
 
-def produce_cpu_us(
+def check_fetched(topic: str, bytes_min: int) -> Callable[[bytes], None]:
+    """What a Fetch reply of version 12 must be: one partition, no error, so many bytes at least."""
+    partition_error_at = 4 + 1 + 4 + 2 + 4 + 1 + 1 + len(topic) + 1 + 4
+
+    def check(reply: bytes) -> None:
+        errors = reply[9:11] + reply[partition_error_at : partition_error_at + 2]
+        if errors != bytes(4) or len(reply) < partition_error_at + bytes_min:
+            raise RuntimeError(f"Fetch was answered {reply!r}")
+
+    return check
+
+
+def request_cpu_us(
     port: int,
     pid: int,
     frames: Sequence[bytes],
-    topic_bytes: int,
+    check: Callable[[bytes], None],
     *,
     depth: int,
     warm: int,
@@ -75,20 +91,20 @@ def produce_cpu_us(
 ) -> float:
     """Broker CPU a request, in microseconds, over one connection.
 
-    The frames take turns; `depth` of them leave in one write and are answered before the next do.
-    `warm` requests go first and do not count.
+    The frames take turns; `depth` of them leave in one write and are answered before the next do,
+    so that a wake-up of the broker has the same work in every run. `warm` requests go first and do
+    not count.
     """
     conn = connect(port)
     with conn:
-        sent = 0
+        sent = counted_from = 0
         begin = 0.0
         while sent < warm + requests:
             if sent <= warm < sent + depth:
-                begin = cpu_seconds(pid)
-                counted_from = sent
+                begin, counted_from = cpu_seconds(pid), sent
             conn.sendall(b"".join(frames[(sent + i) % len(frames)] for i in range(depth)))
             for reply in replies(conn, depth):
-                check_produced(reply, topic_bytes)
+                check(reply)
             sent += depth
         return (cpu_seconds(pid) - begin) / (sent - counted_from) * 1e6
 

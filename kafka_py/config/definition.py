@@ -327,11 +327,12 @@ class OffsetReset:
         return "[latest, earliest, by_duration:PnDTnHnMn.nS]"
 
 
+HOST_PORT = re.compile(r"(?:.*?://)?(?:\[([0-9a-zA-Z\-%._:]*)\]|([0-9a-zA-Z\-%._]*)):([0-9]+)")
+
+
 def split_host_port(text: str) -> tuple[str, int] | None:
     """``host:port`` with ``[v6]`` or ``scheme://`` forms taken apart; None where it is not one."""
-    found = re.fullmatch(
-        r"(?:.*?://)?(?:\[([0-9a-zA-Z\-%._:]*)\]|([0-9a-zA-Z\-%._]*)):([0-9]+)", text
-    )
+    found = HOST_PORT.fullmatch(text)
     if found is None:
         return None
     return found[1] if found[1] is not None else found[2], int(found[3])
@@ -368,6 +369,8 @@ def parse_voter(name: str, entry: str) -> tuple[int, str, int]:
 
 # --------------------------------------------------------------------------------- text and value
 
+INTEGER = re.compile(r"[-+]?[0-9]+")
+LIST_SEPARATOR = re.compile(r"\s*,\s*")
 INTEGER_BITS = {ConfigType.SHORT: 16, ConfigType.INT: 32, ConfigType.LONG: 64}
 JAVA_DOUBLE = re.compile(
     r"[-+]?(?:NaN|Infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?[dDfF]?)"
@@ -376,7 +379,7 @@ JAVA_DOUBLE = re.compile(
 
 def parse_int(text: str, bits: int) -> int:
     """A decimal integer as Java reads it. Raises ``ValueError``, out of range included."""
-    if not re.fullmatch(r"[-+]?[0-9]+", text):
+    if not INTEGER.fullmatch(text):
         raise ValueError(text)
     value = int(text)
     if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
@@ -406,7 +409,7 @@ def parse_value(name: str, type_: ConfigType, value: object) -> Any:
             raise invalid(name, value, "Not a number of type DOUBLE")
         return float(text.rstrip("dDfF") if text[-1:] in "dDfF" else text)
     if type_ is ConfigType.LIST:
-        return tuple(re.split(r"\s*,\s*", text)) if text else ()
+        return tuple(LIST_SEPARATOR.split(text)) if text else ()
     if type_ is ConfigType.PASSWORD:
         return Password(value)
     return text

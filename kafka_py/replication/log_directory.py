@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import threading
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -247,7 +246,7 @@ class LogDirectory:
         The new name is durable.
         """
         name = f"{key[0]}-{key[1]}"
-        ending = f".{uuid.uuid4().hex}-{suffix}"
+        ending = f".{os.urandom(16).hex()}-{suffix}"
         target = self.path / (name[: 255 - len(ending)] + ending)
         os.rename(self.path / name, target)
         fsync_dir(str(self.path))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import uuid
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
@@ -374,6 +373,8 @@ class GroupCoordinators:
 
     def _new_id(self) -> str:
         """A random uuid as text."""
+        import uuid  # not at a start: it asks what platform this is
+
         return str(uuid.UUID(bytes=self._random.randbytes(16), version=4))
 
     def _runtimes(self) -> Iterator[Runtime]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
 from kafka_py.coordinator.consumer import fencing, migration, records, regexes
 from kafka_py.coordinator.consumer.assignor_order import (
@@ -177,7 +176,7 @@ def find_or_create_group(
 def new_member_id(shard: GroupShard) -> str:
     """A fresh id in Kafka's text form; one that begins with a dash would trouble its tools."""
     while True:
-        text = uuid_to_text(UUID(shard.new_id()).bytes)
+        text = uuid_to_text(bytes.fromhex(shard.new_id().replace("-", "")))
         if not text.startswith("-"):
             return text
 
