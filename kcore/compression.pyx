@@ -50,6 +50,7 @@ cdef enum:
     XERIAL_BLOCK_BYTES = 32768
     XERIAL_HEADER_BYTES = 16
     ZSTD_BLOCK_BYTES_MAX = 131072
+    GZIP_WINDOW_BYTES = 4096
     ZSTD_WINDOW_BYTES_MAX = 134217728
     LIMIT_BYTES_MAX = 2147483647       # no batch's payload can be used beyond this, since lengths are int32
     # A snappy copy of 3 bytes makes 64 at most.
@@ -86,25 +87,36 @@ cdef object _too_large(int64_t bytes_max):
 # ---------------------------------------------------------------------------------------------- gzip
 
 cdef object _gunzip(object payload, int64_t bytes_max):
+    cdef const uint8_t[::1] view = payload
+    cdef Py_ssize_t at = 0, n = view.shape[0], window = n
+    cdef int64_t left = bytes_max, expected
     cdef list parts = []
-    cdef int64_t left = bytes_max
-    cdef object source = payload
+    source = memoryview(payload)
+    # What the last member says of its size. Held to as the first limit, it keeps zlib's binding from taking memory
+    # in steps far beyond it; when it is not the size of a member, more is asked for.
+    expected = <int64_t>_le32(&view[n - 4]) if n >= 4 else 0
     while True:
         stream = zlib.decompressobj(31)
-        try:
-            part = stream.decompress(source, left + 1)
-        except zlib.error as error:
-            raise DecompressionFailed(f"gzip: {error}") from None
-        if len(part) > left:
-            raise _too_large(bytes_max)
-        left -= len(part)
-        if not stream.eof:
-            # The output limit cannot be what stopped it: `left + 1` bytes would have come then.
-            raise DecompressionFailed("gzip: the stream is cut short")
-        parts.append(part)
-        source = stream.unused_data
-        if not source:
+        while not stream.eof:
+            if at >= n:
+                # The limit cannot be what stopped it: the end of a member is read after its output.
+                raise DecompressionFailed("gzip: the stream is cut short")
+            chunk = source[at : at + window]
+            try:
+                part = stream.decompress(chunk, min(left, expected) + 1)
+            except zlib.error as error:
+                raise DecompressionFailed(f"gzip: {error}") from None
+            if len(part) > left:
+                raise _too_large(bytes_max)
+            parts.append(part)
+            left -= len(part)
+            at += len(chunk) - len(stream.unused_data if stream.eof else stream.unconsumed_tail)
+            expected = left
+            window *= 2
+        if at == n:
             return parts[0] if len(parts) == 1 else b"".join(parts)
+        # The binding copies whatever it is given beyond the end: of many small members that must not be all the rest.
+        window = GZIP_WINDOW_BYTES
 
 
 # -------------------------------------------------------------------------------------------- snappy

@@ -126,6 +126,47 @@ class TestGzip:
         with pytest.raises(DecompressedTooLarge):
             decompress(1, packed, bytes_max=899)
 
+    def test_small_members_cost_what_is_in_them(self) -> None:
+        member = gzip.compress(b"a", mtime=0)
+        given = 0
+
+        class Counting:
+            """A decompressor that adds up what the binding copies."""
+
+            def __init__(self, machine: object) -> None:
+                self.machine = machine
+
+            def decompress(self, data: memoryview, limit: int) -> bytes:
+                nonlocal given
+                given += len(data)
+                return self.machine.decompress(data, limit)
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(self.machine, name)
+
+        count = 20_000
+        packed = member * count
+        made = zlib.decompressobj
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(zlib, "decompressobj", lambda *bits: Counting(made(*bits)))
+            assert decompress(Codec.GZIP, packed, bytes_max=count) == b"a" * count
+        assert given < len(packed) + 4096 * count
+
+    @pytest.mark.parametrize("sizes", [(40_000, 3), (3, 40_000), (0, 70_000, 0), (9, 9, 9)])
+    def test_members_of_other_sizes_than_the_last_ones(self, sizes: tuple[int, ...]) -> None:
+        packed = b"".join(gzip.compress(TEXT[:size]) for size in sizes)
+        expected = b"".join(TEXT[:size] for size in sizes)
+        assert decompress(Codec.GZIP, packed, bytes_max=len(expected)) == expected
+        with pytest.raises(DecompressedTooLarge):
+            decompress(Codec.GZIP, packed, bytes_max=len(expected) - 1)
+
+    @pytest.mark.parametrize("claim", [0, 1, 299, 301, 2**31, 2**32 - 1])
+    def test_a_wrong_size_is_refused(self, claim: int) -> None:
+        packed = gzip.compress(TEXT[:300])[:-4] + struct.pack("<I", claim)
+        for bytes_max in (299, 300, 301, 1000):
+            with pytest.raises((DecompressionFailed, DecompressedTooLarge)):
+                decompress(Codec.GZIP, packed, bytes_max=bytes_max)
+
     def test_a_wrong_checksum_is_refused(self) -> None:
         packed = bytearray(gzip.compress(TEXT[:500]))
         packed[-5] ^= 1
