@@ -262,46 +262,49 @@ def fill(node: OurNode, topic: str, size_bytes: int) -> None:
 
 
 def log_figures(directory: Path, large_bytes: int) -> Iterator[Figure]:
-    """CPU of small requests to a log that is small and then large, at both ends of it."""
+    """CPU of requests to a small log and a large one beside it, in turns, at both ends of each."""
     with node_in(directory / "log") as node:
         node.start()
-        create(node, {"log": 1})
-        small = [frames.produce("log", frames.batch(1, 100), acks=1)]
+        create(node, {"small": 1, "large": 1})
+        batch = frames.batch(1, 100)
+        begins, ends = {}, {}
+        for topic, size_bytes in (("small", SMALL_LOG_BYTES), ("large", large_bytes)):
+            little = [frames.produce(topic, batch, acks=1)]
+            # Small batches that the fetches return: their replies are of one size at all places.
+            measure.load(node, "produce", little, "--requests", 100, "--warm", 0)
+            fill(node, topic, size_bytes)
+            measure.load(node, "produce", little, "--requests", 100, "--warm", 0)
+            begins[topic], ends[topic] = 40, log_end(node, topic) - 40
+        # What the kernel does to write that much is not the broker's.
+        os.sync()
 
         def cpu(request: list[bytes], check: Callable[[bytes], None]) -> float:
             return growth_load.request_cpu_us(
-                *(node.port, node.pid, request, check), depth=64, warm=10_000, requests=200_000
+                *(node.port, node.pid, request, check), depth=64, warm=10_000, requests=100_000
             )
 
-        def produce() -> float:
-            return cpu(small, growth_load.check_produced("log"))
-
-        def fetch(first: int) -> float:
+        def fetch(topic: str, first: int) -> float:
             # As many neighbours as there are between two entries of the index.
-            request = [frames.fetch("log", bytes_max=1, offset=first + i) for i in range(32)]
-            return cpu(request, growth_load.check_fetched("log", 100))
+            request = [frames.fetch(topic, bytes_max=1, offset=first + i) for i in range(32)]
+            return cpu(request, growth_load.check_fetched(topic, 100))
 
-        def at_size(size_bytes: int) -> tuple[float, float, float]:
-            fill(node, "log", size_bytes)
-            # What the kernel does to write that much is not the broker's.
-            os.sync()
-            # Small batches that the fetches return: their replies are of one size at all places.
-            measure.load(node, "produce", small, "--requests", 100, "--warm", 0)
-            end = log_end(node, "log")
-            at_end = best(PASSES, lambda: fetch(end - 40))
-            first = best(PASSES, lambda: fetch(40))
-            return best(PASSES, produce), at_end, first
+        def produce(topic: str) -> float:
+            request = [frames.produce(topic, batch, acks=1)]
+            return cpu(request, growth_load.check_produced(topic))
 
-        measure.load(node, "produce", small, "--requests", 100, "--warm", 0)
-        before = at_size(SMALL_LOG_BYTES)
-        after = at_size(large_bytes)
         gigabytes = large_bytes / (1 << 30)
-        rows = ("produce", "fetch at the end", "fetch at the beginning")
-        for what, one, many in zip(rows, before, after, strict=True):
-            yield Figure(f"CPU a {what}, log of 1 MB", one, "us")
-            yield Figure(
-                f"... 1 MB to {gigabytes:.0f} GB of log: {what}", many / one, "x", GROWTH_MAX
-            )
+        kinds: tuple[tuple[str, Callable[[str], float]], ...] = (
+            ("fetch at the end", lambda topic: fetch(topic, ends[topic])),
+            ("fetch at the beginning", lambda topic: fetch(topic, begins[topic])),
+            ("produce", produce),
+        )
+        for what, measured in kinds:
+            pairs = [(measured("small"), measured("large")) for _ in range(2 * PASSES)]
+            one, many = (min(column) for column in zip(*pairs, strict=True))
+            yield Figure(f"CPU a {what}, small log", one, "us")
+            yield Figure(f"CPU a {what}, log of {gigabytes:.0f} GB", many, "us")
+            name = f"... 1 MB to {gigabytes:.0f} GB of log: {what}"
+            yield Figure(name, many / one, "x", GROWTH_MAX)
 
 
 def log_end(node: OurNode, topic: str) -> int:
