@@ -219,7 +219,7 @@ class LogDirectory:
         keys = self.partition_keys()
         if len(keys) <= 1 or threads <= 1 or self.clean:
             # After a clean stop it is a few short calls a log. Two threads that let the GIL go for
-            # each of them wait for each other: five times slower, measured with 10,000 logs.
+            # each of them wait for each other: it took several times as long with 10,000 logs.
             results: Iterable[Log | KcoreError] = map(open_one, keys)
             opened = dict(zip(keys, results, strict=True))
         else:
