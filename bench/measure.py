@@ -80,7 +80,8 @@ class Topics:
             name, case.partitions, 1, config={"file.delete.delay.ms": "100", "retention.ms": "-1"}
         )
         self._admin.create_topics([new])[name].result(30)
-        time.sleep(0.2)
+        # Until every partition has its leader on the broker, too.
+        time.sleep(0.2 + 0.02 * case.partitions)
         return name
 
     def drop(self, name: str) -> None:
