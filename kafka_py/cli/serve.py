@@ -22,6 +22,10 @@ from kafka_py.config.broker import BrokerConfig
 
 LEVELS: Final = ("error", "warning", "info", "debug")
 
+#: Allocations between two looks for garbage in cycles. A broker makes hardly any, and has
+#: thousands of replies in flight, which each look would walk over.
+GC_THRESHOLDS: Final = (20_000, 20, 20)
+
 
 def add_commands(commands: Any) -> None:
     """Add this module's command to a parser."""
@@ -51,11 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
     for warning in config.warnings:
         print(f"kafka-py: warning: {warning}", file=sys.stderr)
     return run_loop(serve(config))
-
-
-#: Allocations between two looks for garbage in cycles. A broker makes hardly any, and has
-#: thousands of replies in flight, which each look would walk over.
-GC_THRESHOLDS: Final = (20_000, 20, 20)
 
 
 def run_loop(work: Coroutine[Any, Any, int]) -> int:
