@@ -2,36 +2,11 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
-from kafka_py.coordinator.batch cimport QuickReply
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath
 from kafka_py.server.blocks cimport Block, Blocks, Intake
 from kafka_py.server.fast_path cimport FastPath
 from kafka_py.server.output cimport Output
-
-# A QuickReply, so that a coordinator's batch can answer a commit without a Python call.
-cdef class Reply(QuickReply):
-    cdef Connection connection
-    cdef readonly bint done
-    cdef object parts                   # list, or bytes, or None for a request without a reply
-    cdef Py_ssize_t request_bytes
-    cdef object abandon                 # a task that nobody needs once the connection is gone
-
-
-cdef class AppendReply(Reply):
-    cdef readonly int version
-    cdef int waiting
-    cdef list waits                     # (Partition, end offset) as registered
-    cdef readonly long long deadline_ms
-    cdef dict errors                    # id(Partition) -> wire error
-    cdef int complete(self) except -1
-    cdef object with_errors(self)
-
-
-cdef class CommitReply(Reply):
-    cdef int version
-    cpdef int committed(self) except -1
-    cpdef int refuse(self, int error) except -1
-
+from kafka_py.server.replies cimport Peer, Reply
 
 cdef class Hub:
     cdef readonly object node
@@ -44,6 +19,7 @@ cdef class Hub:
     cdef readonly object fetches
     cdef object clock
     cdef object clock_now
+    cdef object clock_monotonic
     cdef object dispatch
     cdef object route
     cdef Blocks blocks
@@ -62,7 +38,7 @@ cdef class Hub:
     cdef int end_wakeup(self) except -1
 
 
-cdef class Connection:
+cdef class Connection(Peer):
     cdef readonly Hub hub
     cdef readonly object listening
     cdef object transport
@@ -78,8 +54,6 @@ cdef class Connection:
     cdef readonly Py_ssize_t inflight_bytes
     cdef bint reading
     cdef bint held                      # a newcomer that the creation rate makes wait
-    cdef readonly bint closed
-    cdef bint ending                    # close once everything is sent
     cdef bint counted
     cdef bint dirty
     cdef readonly bint served           # one whole request was taken
@@ -99,6 +73,7 @@ cdef class Connection:
     cdef Py_ssize_t take_frames(self, Block block, Py_ssize_t at) except -1
     cdef int take_frame(self, Block block, const uint8_t* p, Py_ssize_t n) except -1
     cdef int take_general(self, Block block, int key, int version, int32_t correlation, object client_id, const uint8_t* body, Py_ssize_t n, Py_ssize_t frame_bytes) except -1
+    cdef int let_wait(self, object client_id, const uint8_t* body, Py_ssize_t n, int version, int32_t correlation, Py_ssize_t frame_bytes) except -1
     cdef bint take_quick(self, const uint8_t* p, Py_ssize_t at, Py_ssize_t n, int key, int version, int32_t correlation, Py_ssize_t client_id_bytes) except -1
     cdef int answer(self, object parts, Py_ssize_t frame_bytes) except -1
     cdef int wait(self, Reply reply, Py_ssize_t frame_bytes) except -1
@@ -113,4 +88,3 @@ cdef class Connection:
     cdef int stop_writer(self) except -1
     cdef int stop_reading(self) except -1
     cdef int end_with(self, object why) except -1
-    cdef int fail(self, object why) except -1

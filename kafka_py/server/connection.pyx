@@ -23,14 +23,14 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath, quick_header
 from kafka_py.server.blocks cimport Block, Blocks, Body, Intake
-from kafka_py.server.fast_path cimport ANSWERED, BROKEN, DECLINED, SILENT, WAITING, FastPath, skip_tags
+from kafka_py.server.fast_path cimport ANSWERED, BROKEN, DECLINED, HUNGRY, SILENT, WAITING, FastPath, skip_tags
 from kafka_py.server.output cimport Output, put
+from kafka_py.server.replies cimport AppendReply, CommitReply, Peer, Reply
+from kafka_py.server.waiting_fetch cimport WaitingFetch
 from kcore.endian cimport load_be16, load_be32
 
-from kafka_py.coordinator.offsets.commit_path import refused
 from kafka_py.protocol.errors import ErrorCode, ProtocolError
 from kafka_py.server.coordinators import java_address
-from kafka_py.server.produce_errors import with_errors
 from kafka_py.server.dispatch import CloseConnection, RequestContext, dispatch, route, unsupported_api_versions
 
 log = logging.getLogger("kafka_py.server")
@@ -46,100 +46,6 @@ cdef enum:
 
 cdef double monotonic() except? -1:
     return time.monotonic()
-
-
-cdef class Reply:
-    """The place of one reply in its connection's order."""
-
-    def finish(self, parts):
-        """Fill the place: a list of parts, or None when there is no reply. Twice is ignored."""
-        if self.done:
-            return
-        self.done = True
-        self.abandon = None
-        self.parts = parts
-        if not self.connection.closed:
-            self.connection.hub.mark(self.connection)
-
-    def from_task(self, task):
-        """Fill the place from a finished asyncio task; an exception in it closes the connection."""
-        if task.cancelled():
-            if self.connection.ending:
-                self.finish(None)
-            else:
-                self.connection.fail(None)
-            return
-        error = task.exception()
-        if error is None:
-            self.finish(task.result())
-        else:
-            self.connection.fail(error)
-
-
-cdef class AppendReply(Reply):
-    """An acks=all answer that waits for replication or the disk; an AppendWaiter of the purgatory."""
-
-    def satisfied(self):
-        """One more of its partitions is there."""
-        self.waiting -= 1
-        if self.waiting == 0:
-            self.complete()
-
-    def expire(self):
-        """Its time is up: what is not replicated, or not durable as promised, is answered REQUEST_TIMED_OUT."""
-        cdef bint durable = self.connection.hub.fast.wait_for_flush
-        for partition, end_offset in self.waits:
-            log_now = partition.log
-            if (
-                partition.high_watermark < end_offset or log_now is None
-                or (durable and log_now.recovery_point < end_offset)
-            ):
-                self.errors.setdefault(id(partition), int(ErrorCode.REQUEST_TIMED_OUT))
-        self.complete()
-
-    def fail(self, int error):
-        """Called once for each partition that was lost; the others of the request count as they are."""
-        for partition, end_offset in self.waits:
-            if not partition.leads or partition.offline:
-                self.errors.setdefault(id(partition), error)
-        self.satisfied()
-
-    cdef int complete(self) except -1:
-        if self.done:
-            return 0
-        if self.errors:
-            self.parts = self.with_errors()
-        self.done = True
-        if not self.connection.closed:
-            self.connection.hub.mark(self.connection)
-        return 0
-
-    cdef object with_errors(self):
-        """The reply again, with the error codes of the partitions that failed."""
-        cdef dict hit = {
-            (p.topic_id if self.version >= 13 else p.topic, p.index): self.errors[id(p)]
-            for p, _ in self.waits
-            if id(p) in self.errors
-        }
-        return [with_errors(b"".join([bytes(part) for part in self.parts]), self.version, hit)]
-
-
-cdef class CommitReply(Reply):
-    """The answer to an OffsetCommit whose records are in a coordinator's pending batch; a QuickReply of it."""
-    cpdef int committed(self) except -1:
-        """The batch is committed: the reply goes out as it was made."""
-        if not self.done:
-            self.done = True
-            if not self.connection.closed:
-                self.connection.hub.mark(self.connection)
-        return 0
-
-    cpdef int refuse(self, int error) except -1:
-        """It is not: every partition gets the error."""
-        if not self.done:
-            self.parts = refused(self.parts, self.version, error)
-            self.committed()
-        return 0
 
 
 cdef class Hub:
@@ -158,6 +64,7 @@ cdef class Hub:
         self.fetches = node.replicas.fetches
         self.clock = node.clock
         self.clock_now = node.clock.now_ms
+        self.clock_monotonic = node.clock.monotonic_ms
         self.dispatch = dispatch
         self.route = route
         self.blocks = Blocks()
@@ -230,7 +137,7 @@ cdef class Hub:
                     self.mark(connection)
 
 
-cdef class Connection:
+cdef class Connection(Peer):
     """One connection; made by the listener for every accept. All methods run on the event loop."""
 
     def __init__(self, Hub hub, listening):
@@ -440,13 +347,16 @@ cdef class Connection:
                 waiting.waits = hub.fast.waits.copy()
                 waiting.waiting = len(waiting.waits)
                 waiting.errors = {}
-                waiting.deadline_ms = <long long>(self.active_at * 1000) + max(0, hub.fast.timeout_ms)
+                waiting.durable = hub.fast.wait_for_flush
+                waiting.deadline_ms = self.monotonic_ms() + max(0, hub.fast.timeout_ms)
                 waiting.parts = out.cut(start)
                 self.wait(waiting, n)
                 for partition, end_offset in waiting.waits:
                     hub.appends.watch(waiting, partition, end_offset)
                     hub.flusher.appended(partition, end_offset)
                 return 0
+            if outcome == HUNGRY:
+                return self.let_wait(self.text(p, size), p + at, n - at, version, correlation, n)
             if (version >= 9 if key == KEY_PRODUCE else version >= 12):
                 at -= 1
         elif self.plain_role and hub.commits is not None:
@@ -455,6 +365,50 @@ cdef class Connection:
                 if self.take_quick(p, at + header - 1, n, key, version, correlation, size):
                     return 0
         return self.take_general(block, key, version, correlation, self.text(p, size), p + at, n - at, n)
+
+    cdef int let_wait(
+        self, object client_id, const uint8_t* body, Py_ssize_t n, int version, int32_t correlation, Py_ssize_t frame_bytes
+    ) except -1:
+        """A fetch without its minimum of bytes waits for its partitions to move."""
+        cdef FastPath fast = self.hub.fast
+        cdef Reply reply = Reply.__new__(Reply)
+        cdef WaitingFetch waiting
+        cdef list partitions = fast.awaited
+        fast.awaited = None
+        reply.connection = self
+        waiting = WaitingFetch(
+            fast, PyBytes_FromStringAndSize(<const char*>body, n), version, correlation, client_id, self, reply,
+            self.monotonic_ms() + fast.max_wait_ms,
+        )
+        # Otherwise who asks with a long max_wait_ms and leaves would hold memory for that long.
+        reply.abandon = waiting
+        self.wait(reply, frame_bytes)
+        self.hub.fetches.watch(waiting, partitions, waiting.deadline_ms)
+        self.hub.node.wake_at(waiting.deadline_ms)
+        return 0
+
+    def monotonic_ms(self):
+        """The node's clock for deadlines."""
+        return self.hub.clock_monotonic()
+
+    def take_again(self, waiting):
+        """By the message tables after all: a fetch that waited, and is not as usual any more."""
+        cdef Reply reply
+        version, correlation, client_id, body, reply = waiting.request
+        if self.closed:
+            return
+        context = self.context(KEY_FETCH, version, correlation, client_id, reply.request_bytes)
+        try:
+            result = self.hub.dispatch(self.hub.node, self.hub.route(self.role, KEY_FETCH, version), context, body)
+        except Exception as error:
+            self.fail(error)
+            return
+        if isinstance(result, list):
+            reply.finish(result)
+            return
+        task = self.hub.loop.create_task(result)
+        reply.abandon = task
+        task.add_done_callback(reply.from_task)
 
     cdef bint take_quick(self, const uint8_t* p, Py_ssize_t at, Py_ssize_t n, int key, int version, int32_t correlation, Py_ssize_t client_id_bytes) except -1:
         """Commits and heartbeats that need no thought; whether this was one."""
@@ -687,6 +641,11 @@ cdef class Connection:
         return len(self.replies)
 
     # Life and death
+
+    cdef int answered(self) except -1:
+        if not self.closed:
+            self.hub.mark(self)
+        return 0
 
     cdef int stop_reading(self) except -1:
         if self.reading:

@@ -25,6 +25,7 @@ cdef enum Outcome:
     SILENT = 2          # done, and there is no reply (acks=0)
     WAITING = 3         # the reply is in the output, and must not be sent before `waits` came true
     BROKEN = 4          # acks=0 and it failed: close the connection, as Kafka does
+    HUNGRY = 5          # a fetch without its minimum of bytes: it may wait for `max_wait_ms` for `awaited`
 
 
 # How long the tagged fields of a request header at p are; -1: malformed, or too many.
@@ -44,6 +45,9 @@ cdef class FastPath:
     cdef bytes last_key
     cdef list waits             # of the last produce that was WAITING: (Partition, end offset)
     cdef int32_t timeout_ms     # of the last produce
+    cdef int32_t max_wait_ms    # of the last fetch that was HUNGRY
+    cdef list awaited           # its partitions
+    cdef Output scratch         # where the answer to a fetch that waited is made
 
     cdef bytes key(self, const uint8_t* name, Py_ssize_t size)
     cdef int produce(self, Output out, object owner, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation) except -1

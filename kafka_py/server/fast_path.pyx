@@ -111,6 +111,7 @@ cdef class FastPath:
         self.fetch_bytes_max = fetch_bytes_max
         self.off_loop_bytes = off_loop_bytes
         self.waits = []
+        self.scratch = Output()
         self.last_key = b""
 
     cdef bytes key(self, const uint8_t* name, Py_ssize_t size):
@@ -273,7 +274,7 @@ cdef class FastPath:
         cdef int topics_count, pieces_count = 0, t, i, isolation
         cdef int32_t max_wait_ms, min_bytes, epoch
         cdef int64_t count, limit
-        cdef Py_ssize_t bytes_left, total = 0
+        cdef Py_ssize_t bytes_left, bytes_max, total = 0, readable = 0
         cdef dict hosted, found
         cdef Partition partition
         cdef LogSlice piece
@@ -285,6 +286,7 @@ cdef class FastPath:
         max_wait_ms = read32(&c)
         min_bytes = read32(&c)
         bytes_left = min(<Py_ssize_t>read32(&c), self.fetch_bytes_max)
+        min_bytes = <int32_t>min(<Py_ssize_t>min_bytes, bytes_left)
         isolation = read8(&c)
         if version >= 7 and (read32(&c) != 0 or read32(&c) != -1):
             return DECLINED
@@ -353,10 +355,9 @@ cdef class FastPath:
             if pieces[i].offset >= limit:
                 slices.append(None)
                 continue
+            bytes_max = max(0, min(pieces[i].bytes_max, bytes_left))
             try:
-                piece = partition.log.read_slice(
-                    pieces[i].offset, max(0, min(pieces[i].bytes_max, bytes_left)), limit, total == 0
-                )
+                piece = partition.log.read_slice(pieces[i].offset, bytes_max, limit, total == 0)
             except OffsetOutOfRange:
                 return DECLINED
             if not piece.hot and piece.size and not piece.resident:
@@ -368,8 +369,14 @@ cdef class FastPath:
             slices.append(piece)
             total += piece.size
             bytes_left -= piece.size
-        if total < min_bytes and max_wait_ms > 0:
-            return DECLINED
+            readable += piece.size
+            if piece.size and piece.next_offset < limit:
+                # A limit cut it short. Who asks for that many bytes must not wait for what cannot come.
+                readable += max(0, bytes_max - piece.size)
+        if readable < min_bytes and max_wait_ms > 0:
+            self.max_wait_ms = max_wait_ms
+            self.awaited = [<Partition>pieces[i].partition for i in range(pieces_count)]
+            return HUNGRY
         self.fetched += 1
         self.put_fetched(out, version, correlation, isolation, topics, topics_count, pieces, slices)
         return ANSWERED

@@ -17,7 +17,7 @@ from tests.server.conftest import make_topic
 from tests.server.messages import batch, fetch, produce
 from tests.server.wire import Wire
 
-DECLINED, ANSWERED, SILENT, WAITING, BROKEN = range(5)
+DECLINED, ANSWERED, SILENT, WAITING, BROKEN, HUNGRY = range(6)
 PRODUCE, FETCH = ApiKey.PRODUCE, ApiKey.FETCH
 CORRELATION = 0  # what FastPath.request puts into its replies
 
@@ -243,7 +243,6 @@ def test_fetch_declines_what_needs_thought(both: Both) -> None:
         fetch(name, 0, session_epoch=0),
         fetch(name, 0, session_id=5, session_epoch=1),
         fetch(name, 0, isolation_level=2),
-        fetch(name, 0, min_bytes=1, wait_ms=10),
         fetch("nowhere", 0),
         fetch(name, 1),
         fetch(name, -1),
@@ -252,6 +251,7 @@ def test_fetch_declines_what_needs_thought(both: Both) -> None:
         fetch(name, 0, replica_id=1),
     ):
         assert both.fast(FETCH, 12, unusual) == (DECLINED, b"")
+    assert both.fast(FETCH, 12, fetch(name, 0, min_bytes=1, wait_ms=10)) == (HUNGRY, b"")
     known = fetch(name, 0)
     known.topics[0].partitions[0].current_leader_epoch = 99
     assert both.fast(FETCH, 12, known) == (DECLINED, b"")

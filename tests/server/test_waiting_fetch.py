@@ -1,0 +1,146 @@
+"""Fetches that wait without a message object: every version, and what ends the wait."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from kafka_py.protocol.errors import ErrorCode
+from kafka_py.protocol.topics import DeleteTopicsRequest
+from kafka_py.server.broker import Broker
+from tests.server.conftest import make_topic, on_loop
+from tests.server.messages import batch, fetch, produce
+from tests.server.test_fetch import partition_of
+from tests.server.wire import Wire
+
+BATCH = batch(2, 100)
+
+
+def wait_until(true: Any) -> None:
+    """Until it is, or fail after five seconds."""
+    until = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def waiters(broker: Broker, topic: str, index: int = 0) -> list[Any]:
+    """Who waits for a partition."""
+    partition = partition_of(broker, topic, index)
+    return [one for one in partition.fetch_waiters if not one.done]
+
+
+def kinds(broker: Broker, topic: str) -> set[str]:
+    """Of what classes they are."""
+    return {type(one).__name__ for one in waiters(broker, topic)}
+
+
+@pytest.mark.parametrize("version", range(4, 19))
+def test_every_version_gets_the_bytes_that_come(broker: Broker, version: int) -> None:
+    with Wire(broker.bootstrap_servers) as writer, Wire(broker.bootstrap_servers) as reader:
+        topic = f"waits-{version}"
+        topic_id = make_topic(writer, topic, 2)
+        asked = topic_id if version >= 13 else topic
+        request = fetch(asked, 0, 0, wait_ms=8000)
+        reader.send(request, version)
+        wait_until(lambda: waiters(broker, topic, 1))
+        assert kinds(broker, topic) == {"WaitingFetch"}
+        writer.call(second(topic), 9)
+        found = reader.receive()
+        again = reader.call(fetch(asked, 0, 0), version)
+        assert found == again
+        first, other = found.responses[0].partitions
+        assert not first.records
+        assert bytes(other.records)[-40:] == BATCH[-40:]
+        assert not waiters(broker, topic)
+
+
+def second(topic: str) -> Any:
+    """A produce to the topic's second partition."""
+    request = produce(topic, BATCH)
+    request.topic_data[0].partition_data[0].index = 1
+    return request
+
+
+@pytest.mark.parametrize("version", [4, 11, 12, 18])
+def test_the_time_is_up(broker: Broker, version: int) -> None:
+    with Wire(broker.bootstrap_servers) as wire:
+        topic = f"late-{version}"
+        topic_id = make_topic(wire, topic)
+        asked = topic_id if version >= 13 else topic
+        wire.call(produce(topic, BATCH), 9)
+        began = time.monotonic()
+        found = wire.call(fetch(asked, 0, wait_ms=120, min_bytes=1 << 19), version)
+        assert 0.11 < time.monotonic() - began < 3
+        assert len(found.responses[0].partitions[0].records) == len(BATCH)
+        assert found == wire.call(fetch(asked, 0), version)
+
+
+def test_a_minimum_that_a_limit_makes_impossible_is_not_waited_for(wire: Wire, topic: str) -> None:
+    for _ in range(3):
+        wire.call(produce(topic, BATCH), 9)
+    began = time.monotonic()
+    limit = 2 * len(BATCH) + 10
+    found = wire.call(fetch(topic, 0, wait_ms=8000, min_bytes=limit, partition_bytes=limit), 12)
+    assert len(found.responses[0].partitions[0].records) == 2 * len(BATCH)
+    found = wire.call(fetch(topic, 0, wait_ms=8000, min_bytes=1 << 20, max_bytes=limit), 12)
+    assert len(found.responses[0].partitions[0].records) == 2 * len(BATCH)
+    assert time.monotonic() - began < 2
+
+
+def test_an_unusual_end_is_the_general_paths(broker: Broker, wire: Wire, topic: str) -> None:
+    with Wire(broker.bootstrap_servers) as reader:
+        reader.send(fetch(topic, 0, wait_ms=8000), 12)
+        wait_until(lambda: waiters(broker, topic))
+        wire.call(DeleteTopicsRequest(topic_names=[topic], timeout_ms=5000), 5)
+        reader.socket.settimeout(5)
+        found = reader.receive().responses[0].partitions[0]
+        assert found.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        assert reader.call(fetch(topic, 0), 12).error_code == 0
+
+
+def test_what_the_general_path_takes_over_waits_no_longer_than_asked(
+    broker: Broker, wire: Wire, topic: str
+) -> None:
+    """The partition has an open transaction suddenly, so that read_committed is not compiled."""
+    partition = partition_of(broker, topic)
+    with Wire(broker.bootstrap_servers) as reader:
+        began = time.monotonic()
+        reader.send(fetch(topic, 0, wait_ms=600, min_bytes=1 << 19, isolation_level=1), 12)
+        wait_until(lambda: waiters(broker, topic))
+
+        def change() -> None:
+            partition.transactional = True
+            broker.node.replicas.fetches.touch(partition)
+            broker.node.touch()
+
+        on_loop(broker, change)
+        wait_until(lambda: kinds(broker, topic) == {"Fetch"})
+        assert not reader.receive().responses[0].partitions[0].records
+        assert 0.55 < time.monotonic() - began < 0.95
+        on_loop(broker, lambda: setattr(partition, "transactional", False))
+
+
+def test_replies_keep_their_order(broker: Broker, wire: Wire, topic: str) -> None:
+    with Wire(broker.bootstrap_servers) as reader:
+        reader.send(fetch(topic, 0, wait_ms=8000), 12)
+        reader.send(fetch(topic, 0), 12)
+        reader.send(fetch(topic, 0, wait_ms=8000), 12)
+        wait_until(lambda: len(waiters(broker, topic)) == 2)
+        wire.call(produce(topic, BATCH), 9)
+        sizes = [len(reader.receive().responses[0].partitions[0].records) for _ in range(3)]
+        assert sizes == [len(BATCH), 0, len(BATCH)]
+
+
+@pytest.mark.parametrize("half", [True, False], ids=["sends no more", "gone"])
+def test_who_leaves_is_not_waited_for(broker: Broker, topic: str, half: bool) -> None:
+    reader = Wire(broker.bootstrap_servers)
+    reader.send(fetch(topic, 0, wait_ms=60_000), 12)
+    wait_until(lambda: waiters(broker, topic))
+    if half:
+        reader.socket.shutdown(1)
+        assert reader.closed()
+    reader.socket.close()
+    wait_until(lambda: not waiters(broker, topic))
