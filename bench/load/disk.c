@@ -1,10 +1,10 @@
 /* disk: what the disk takes from one plain writer; the limit that `make bench` names for acks=all.
  *
- *   disk --file F --bytes N --at-once K --seconds S
+ *   disk --file F --bytes N --at-once K --seconds S [--again 1]
  *
  * Writes K times N bytes in a row with one write, then fdatasync, over and over for S seconds, and prints how many
- * N a second are on disk and how long a write with its fdatasync takes.  The file has been written before: what is
- * measured is the disk, and not the file system's journal, which a growing file would wait for (4 ms instead of 0.2).
+ * N a second are on disk and how long a write with its fdatasync takes.  The file is new and grows, as a log does;
+ * with --again its bytes have been written before, so that the file system has nothing to note but the data.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -33,12 +33,13 @@ static int larger(const void *a, const void *b) {
 
 int main(int argc, char **argv) {
     const char *path = NULL;
-    size_t bytes = 0, at_once = 1, count = 0;
+    size_t bytes = 0, at_once = 1, count = 0, again = 0;
     double seconds = 3;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "--file")) path = argv[i + 1];
         else if (!strcmp(argv[i], "--bytes")) bytes = (size_t)atoll(argv[i + 1]);
         else if (!strcmp(argv[i], "--at-once")) at_once = (size_t)atoll(argv[i + 1]);
+        else if (!strcmp(argv[i], "--again")) again = (size_t)atoll(argv[i + 1]);
         else if (!strcmp(argv[i], "--seconds")) seconds = atof(argv[i + 1]);
         else return 2;
     }
@@ -48,12 +49,12 @@ int main(int argc, char **argv) {
     if (fd < 0 || !data) { perror(path); return 1; }
     memset(data, 7, bytes * at_once);
     size_t fits = FILE_BYTES / (bytes * at_once);
-    for (size_t i = 0; i < fits; i++)
+    for (size_t i = 0; again && i < fits; i++)
         if (write(fd, data, bytes * at_once) != (ssize_t)(bytes * at_once)) { perror(path); return 1; }
     if (fsync(fd)) { perror(path); return 1; }
     double begin = now(), at = begin;
     while (at - begin < seconds && count < SAMPLES_MAX) {
-        off_t position = (off_t)(count % fits * bytes * at_once);
+        off_t position = (off_t)((again ? count % fits : count) * bytes * at_once);
         if (pwrite(fd, data, bytes * at_once, position) != (ssize_t)(bytes * at_once) || fdatasync(fd)) { perror(path); return 1; }
         double then = now();
         samples[count++] = then - at;

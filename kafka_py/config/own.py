@@ -51,6 +51,16 @@ OWN_KEYS: Final[tuple[OwnKey, ...]] = (
         dynamic=True,
     ),
     OwnKey(
+        "kafka_py.flush.inline.max.us",
+        "int",
+        500,
+        "A disk whose flushes take no longer, in microseconds, is waited for by the event loop "
+        "itself while a single connection sends one acks=all request at a time: two changes of "
+        "thread less. One flush of four times that ends it for the next thousand. 0: never.",
+        at_least=0,
+        dynamic=True,
+    ),
+    OwnKey(
         "kafka_py.flush.interval.ms",
         "int",
         1000,

@@ -231,7 +231,9 @@ class Broker:
             replicas,
             policy=self.config["kafka_py.flush.policy"],
             group_ms=self.config["kafka_py.flush.group.ms"],
-            progressed=lambda: self._hub.touch_later(),
+            progressed=lambda: self._hub.work_off(),
+            clock=self._clock,
+            inline_us_max=self.config["kafka_py.flush.inline.max.us"],
         )
         self._stop.callback(self._flusher.close)
         self._fast = FastPath(
@@ -308,6 +310,7 @@ class Broker:
         self._limits.refresh()
         self._flusher.policy = self.config["kafka_py.flush.policy"]
         self._flusher.group_ms = self.config["kafka_py.flush.group.ms"]
+        self._flusher.inline_us_max = self.config["kafka_py.flush.inline.max.us"]
         self._fast.wait_for_flush = self._flusher.waits
         self._fast.fetch_bytes_max = self.config["fetch.max.bytes"]
 

@@ -30,6 +30,8 @@ cdef class Hub:
     cdef bint scheduled
     cdef public bint closing
     cdef readonly long requests
+    cdef void* alone                    # who was served last; only ever compared
+    cdef long alone_for                 # how many wake-ups in a row were its, with one request at most each
     cdef readonly long long inflight_bytes
     cdef readonly long long inflight_bytes_max
     cdef list stalled                   # connections that wait for the global budget

@@ -25,6 +25,8 @@ class Hub:
         fast: FastPath,
         flusher: Flusher,
     ) -> None: ...
+    def work_off(self) -> None:
+        """Serve everyone who has something to send, now."""
     def touch_later(self) -> None:
         """Look at those who wait, soon."""
     async def drained(self) -> None:

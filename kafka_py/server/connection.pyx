@@ -38,6 +38,8 @@ log = logging.getLogger("kafka_py.server")
 cdef enum:
     BODY_COPIED_MAX = 32768
     CLIENT_ID_MAX = 4096
+    ALONE_MIN = 32              # so many requests in a row, one by one, and nobody else's between them
+    ALONE_BYTES_MAX = 16384     # a longer request's flush takes longer than the changes of thread that it saves
     KEY_PRODUCE = 0
     KEY_FETCH = 1
     KEY_OFFSET_COMMIT = 8
@@ -200,15 +202,23 @@ cdef class Connection(Peer):
         cdef Hub hub = self.hub
         cdef Block block
         cdef Py_ssize_t at
+        cdef long requests = hub.requests
         if self.closed:
             return
         block = self.intake.filled(received)
         self.active_at = monotonic()
         hub.fast.now_ms = hub.clock_now()
         hub.in_wakeup = True
+        if hub.alone is not <void*>self or self.replies:
+            hub.alone = <void*>self
+            hub.alone_for = 0
         try:
             at = self.take_frames(block, 0)
             self.keep_rest(block, at)
+            if hub.requests - requests > 1:
+                hub.alone_for = 0
+            else:
+                hub.alone_for += 1
             if not self.closed:
                 hub.mark(self)
         except Exception as error:
@@ -353,6 +363,12 @@ cdef class Connection(Peer):
                 self.wait(waiting, n)
                 for partition, end_offset in waiting.waits:
                     hub.appends.watch(waiting, partition, end_offset)
+                if (
+                    hub.alone_for >= ALONE_MIN and n <= ALONE_BYTES_MAX and waiting.waiting == 1
+                    and hub.flusher.at_once(waiting.waits[0][0])
+                ):
+                    return 0
+                for partition, end_offset in waiting.waits:
                     hub.flusher.appended(partition, end_offset)
                 return 0
             if outcome == HUNGRY:

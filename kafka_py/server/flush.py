@@ -3,14 +3,21 @@
 A partition is flushed at once when no flush is under way (or ``kafka_py.flush.group.ms`` later,
 where that is set); whatever is appended meanwhile shares the next one. A failed flush takes the log
 directory offline (kcore does that, for good) and no acknowledgement follows it.
+
+Handing a flush to a thread and hearing of its end takes longer than a fast disk does. So where one
+connection alone is served, request by request, and the disk has been fast for a while, the event
+loop flushes itself (`Flusher.at_once`): nobody else waits for it, and one flush that takes long
+ends that for the next thousand.
 """
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any, Final
 
+from kafka_py.clock import Clock
 from kafka_py.replication.partition import Partition
 from kafka_py.replication.replica_manager import ReplicaManager
 from kcore.errors import KcoreError
@@ -20,12 +27,18 @@ __all__ = ["WAITING_POLICIES", "Flusher"]
 log = logging.getLogger("kafka_py.server")
 
 WAITING_POLICIES: Final = frozenset({"group", "batch"})
+#: So many flushes in a row must have been fast before the event loop does one.
+FAST_IN_A_ROW: Final = 64
+#: A flush that took so many times the limit makes the loop keep its hands off ...
+SLOW_FACTOR: Final = 4
+#: ... for so many flushes.
+SLOW_PENALTY: Final = 1000
 
 
 class Flusher:
     """Flushes logs that acknowledgements wait for.
 
-    Lives on the event loop, works in two threads of its own.
+    Lives on the event loop, works in a thread of its own.
     """
 
     def __init__(
@@ -36,18 +49,29 @@ class Flusher:
         policy: str,
         group_ms: int,
         progressed: Callable[[], None],
+        clock: Clock,
+        inline_us_max: int = 0,
     ) -> None:
-        """``progressed()`` is called on the loop after waiters may have been answered."""
+        """``progressed()`` is called on the loop after waiters may have been answered.
+
+        A disk whose flushes take no longer than ``inline_us_max`` (microseconds, 0 for never) is
+        one that the loop itself may wait for.
+        """
         self.policy = policy
         self.group_ms = group_ms
+        self.inline_us_max = inline_us_max
+        self._clock = clock
+        self._fast = 0
         self._loop = loop
         self._replicas = replicas
         self._progressed = progressed
         self._dirty: dict[Partition, None] = {}
         self._under_way = False
         self._scheduled = False
-        self._pool: ThreadPoolExecutor | None = None
+        self._jobs: SimpleQueue[tuple[list[Partition], list[Any]] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
         self.flushes = 0
+        self.flushes_at_once = 0
 
     @property
     def waits(self) -> bool:
@@ -76,19 +100,53 @@ class Flusher:
         if not batch:
             return
         self._under_way = True
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(2, thread_name_prefix="kafka-py-flush")
-        self._pool.submit(self._flush, batch, [p.log for p in batch])
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="kafka-py-flush", daemon=True)
+            self._thread.start()
+        self._jobs.put((batch, [p.log for p in batch]))
+
+    def at_once(self, partition: Partition) -> bool:
+        """Flush ``partition`` here and now, and answer who waits; False when a thread has to.
+
+        For a request that nobody else's can share a flush with, on a loop that has nothing else to
+        do: see the module's text.
+        """
+        if self._fast < FAST_IN_A_ROW or self._under_way or self._dirty or self.group_ms:
+            return False
+        if not self.waits or partition.log is None or partition.offline:
+            return False
+        self.flushes += 1
+        self.flushes_at_once += 1
+        offset = self._sync(partition.log)
+        if offset >= 0:
+            self._replicas.appends.reached(partition, min(offset, partition.high_watermark))
+        return True
+
+    def _sync(self, opened: Any) -> int:
+        """How far a log is durable now, -1: that failed. Judges the disk's speed."""
+        began_ns = self._clock.monotonic_ns()
+        try:
+            durable: int = opened.flush()
+        except KcoreError as error:
+            log.error("flushing %s failed: %s", opened.path, error)
+            return -1
+        took_us = (self._clock.monotonic_ns() - began_ns) // 1000
+        if took_us <= self.inline_us_max:
+            self._fast += 1
+        elif took_us <= SLOW_FACTOR * self.inline_us_max:
+            self._fast = min(self._fast, 0)
+        else:
+            self._fast = -SLOW_PENALTY
+        return durable
+
+    def _work(self) -> None:
+        """The thread's life."""
+        while (job := self._jobs.get()) is not None:
+            self._flush(*job)
 
     def _flush(self, batch: list[Partition], logs: list[Any]) -> None:
-        """In a worker thread: sync each log, tell the loop how far each is durable (-1: failed)."""
-        durable = []
-        for opened in logs:
-            try:
-                durable.append(opened.flush())
-            except KcoreError as error:
-                log.error("flushing %s failed: %s", opened.path, error)
-                durable.append(-1)
+        """In the thread: sync each log, tell the loop how far each is durable."""
+        durable = [self._sync(opened) for opened in logs]
         try:
             self._loop.call_soon_threadsafe(self._done, batch, durable)
         except RuntimeError:
@@ -116,6 +174,8 @@ class Flusher:
             self._replicas.appends.reached(partition, min(partition.high_watermark, durable))
 
     def close(self) -> None:
-        """Finish the flush under way."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
+        """Finish the flush under way. Twice is fine."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._jobs.put(None)
+            thread.join()

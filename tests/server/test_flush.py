@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from kafka_py.replication.purgatory import AppendPurgatory
-from kafka_py.server.flush import Flusher
+from kafka_py.server.flush import FAST_IN_A_ROW, SLOW_PENALTY, Flusher
+from kafka_py.testing.clock import VirtualClock
 from kcore.errors import LogFailed
 
 
@@ -25,6 +26,8 @@ class DiskLog:
         self.recovery_point = 0
         self.flushes = 0
         self.broken = False
+        self.takes_us = 50.0
+        self.clock: VirtualClock | None = None
         self.go_on = threading.Event()
         self.go_on.set()
 
@@ -32,6 +35,8 @@ class DiskLog:
         end_offset = self.log_end_offset
         assert self.go_on.wait(5)
         self.flushes += 1
+        if self.clock is not None:
+            self.clock.advance(self.takes_us / 1000)
         if self.broken:
             raise LogFailed(f"{self.path}: the disk is gone")
         self.recovery_point = end_offset
@@ -80,12 +85,15 @@ class Case:
     def __init__(self, policy: str = "group", group_ms: int = 0) -> None:
         self.replicas = Replicas()
         self.progressed = 0
+        self.clock = VirtualClock()
         self.flusher = Flusher(
             asyncio.get_running_loop(),
             self.replicas,  # type: ignore[arg-type]
             policy=policy,
             group_ms=group_ms,
             progressed=self.count,
+            clock=self.clock,
+            inline_us_max=100,
         )
 
     def count(self) -> None:
@@ -93,6 +101,7 @@ class Case:
 
     def partition(self, name: str = "t") -> tuple[Any, DiskLog]:
         log = DiskLog(name)
+        log.clock = self.clock
         return Replica(log), log
 
     def append(self, partition: Any) -> Request:
@@ -288,3 +297,95 @@ def test_a_loop_that_ended_meanwhile_is_no_error() -> None:
     disk.go_on.set()
     flusher.close()  # type: ignore[attr-defined]
     assert disk.flushes == 1
+
+
+async def flush_often(case: Case, partition: Any, times: int) -> None:
+    """So many flushes by the thread, one after the other."""
+    for _ in range(times):
+        request = case.append(partition)
+        await until(lambda one=request: one.answered)  # type: ignore[misc]
+
+
+def waits(case: Case, partition: Any) -> Request:
+    """One more record and who waits for it; nobody has asked for a flush yet."""
+    partition.log.log_end_offset += 1
+    partition.high_watermark = partition.log.log_end_offset
+    request = Request()
+    case.replicas.appends.watch(request, partition, partition.high_watermark)
+    return request
+
+
+def test_the_loop_flushes_itself_once_the_disk_was_fast_for_a_while() -> None:
+    async def test() -> None:
+        case = Case()
+        partition, log = case.partition()
+        await flush_often(case, partition, FAST_IN_A_ROW - 1)
+        assert not case.flusher.at_once(partition)
+        await flush_often(case, partition, 1)
+        request = waits(case, partition)
+        assert case.flusher.at_once(partition)
+        assert request.answered
+        assert (log.recovery_point, case.flusher.flushes_at_once) == (FAST_IN_A_ROW + 1, 1)
+        # Slower than the limit: the thread again, until it was fast for as long.
+        log.takes_us = 150
+        waits(case, partition)
+        assert case.flusher.at_once(partition)
+        assert not case.flusher.at_once(partition)
+        log.takes_us = 50
+        await flush_often(case, partition, FAST_IN_A_ROW)
+        waits(case, partition)
+        assert case.flusher.at_once(partition)
+        # Much slower: for much longer.
+        log.takes_us = 401
+        waits(case, partition)
+        assert case.flusher.at_once(partition)
+        log.takes_us = 50
+        await flush_often(case, partition, FAST_IN_A_ROW + SLOW_PENALTY - 1)
+        assert not case.flusher.at_once(partition)
+        await flush_often(case, partition, 1)
+        assert case.flusher.at_once(partition)
+        case.flusher.close()
+
+    run(test)
+
+
+def test_the_loop_leaves_to_the_thread_what_others_wait_for() -> None:
+    async def test() -> None:
+        case = Case()
+        partition, log = case.partition()
+        await flush_often(case, partition, FAST_IN_A_ROW)
+        log.go_on.clear()
+        case.append(partition)
+        assert not case.flusher.at_once(partition)
+        await asyncio.sleep(0.01)
+        assert not case.flusher.at_once(partition)
+        log.go_on.set()
+        await until(lambda: log.recovery_point == log.log_end_offset)
+        await until(lambda: not case.flusher._under_way)
+        case.flusher.group_ms = 5
+        assert not case.flusher.at_once(partition)
+        case.flusher.group_ms = 0
+        case.flusher.policy = "none"
+        assert not case.flusher.at_once(partition)
+        case.flusher.policy = "group"
+        partition.offline = True
+        assert not case.flusher.at_once(partition)
+        partition.offline = False
+        assert case.flusher.at_once(partition)
+        case.flusher.close()
+
+    run(test)
+
+
+def test_a_flush_of_the_loop_that_fails_acknowledges_nothing() -> None:
+    async def test() -> None:
+        case = Case()
+        partition, log = case.partition()
+        await flush_often(case, partition, FAST_IN_A_ROW)
+        log.broken = True
+        request = waits(case, partition)
+        assert case.flusher.at_once(partition)
+        assert not request.answered
+        case.flusher.close()
+
+    run(test)
