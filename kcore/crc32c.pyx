@@ -14,7 +14,8 @@ cdef extern from "crc32c_impl.h" nogil:
     ) noexcept nogil
     kcore_crc32c_function kcore_crc32c_chosen
     kcore_crc32c_copy_function kcore_crc32c_copy_chosen
-    uint32_t kcore_crc32c_copy_plain(uint32_t crc, uint8_t* to, const uint8_t* p, size_t n) noexcept
+    uint32_t kcore_crc32c_copy_table(uint32_t crc, uint8_t* to, const uint8_t* p, size_t n) noexcept
+    uint32_t kcore_crc32c_copy_hardware(uint32_t crc, uint8_t* to, const uint8_t* p, size_t n) noexcept
     uint32_t kcore_crc32c_table(uint32_t crc, const uint8_t* p, size_t n) noexcept
     uint32_t kcore_crc32c_hardware(uint32_t crc, const uint8_t* p, size_t n) noexcept
     uint32_t kcore_crc32c_wide(uint32_t crc, const uint8_t* p, size_t n) noexcept
@@ -67,8 +68,7 @@ def crc32c_with(str implementation not None, const uint8_t[::1] data not None, u
 def copy_with(str implementation not None, uint8_t[::1] target not None, const uint8_t[::1] data not None, uint32_t crc=0):
     """The sum of `data` and, on the way, its copy at the beginning of `target`, as an append does.
 
-    By "avx512" or, for any other name of `implementations()`, block by block. ValueError for an
-    unknown name or a target that is too short.
+    ValueError for a name that is not in `implementations()` or a target that is too short.
     """
     cdef Py_ssize_t n = data.shape[0]
     if implementation not in implementations():
@@ -79,7 +79,9 @@ def copy_with(str implementation not None, uint8_t[::1] target not None, const u
         return crc
     if implementation == WIDE:
         return kcore_crc32c_copy_chosen(crc, &target[0], &data[0], <size_t>n)
-    return kcore_crc32c_copy_plain(crc, &target[0], &data[0], <size_t>n)
+    if implementation == "table":
+        return kcore_crc32c_copy_table(crc, &target[0], &data[0], <size_t>n)
+    return kcore_crc32c_copy_hardware(crc, &target[0], &data[0], <size_t>n)
 
 
 def implementations():
