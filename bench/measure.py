@@ -14,6 +14,8 @@ from tests.oracle.node import ROOT, Node
 
 Measured = dict[str, Any]
 LOAD_SOURCE = ROOT / "bench" / "load" / "load.c"
+#: How long a broker may take to lead all of a new topic's partitions.
+LED_S = 120.0
 LOAD = ROOT / "bench" / "out" / "load"
 
 
@@ -61,7 +63,11 @@ def load(node: Served, api: str, requests: list[bytes], *args: object) -> Measur
 
 
 class Topics:
-    """Creates and deletes the topics of a node's cases; every pass gets a fresh one."""
+    """Creates and deletes the topics of a node's cases; every pass gets a fresh one.
+
+    A topic of many partitions stays for all passes of its case: Apache's broker takes seconds to
+    make a hundred logs and to delete them, and works at both behind its answer.
+    """
 
     def __init__(self, node: Node) -> None:
         """Connects on first use."""
@@ -69,23 +75,49 @@ class Topics:
 
         self._admin = AdminClient({"bootstrap.servers": node.bootstrap, "log_level": 2})
         self._serial = 0
+        self._kept: dict[str, str] = {}
 
     def fresh(self, case: Case) -> str:
         """Make a topic for one pass and return its name."""
         from confluent_kafka.admin import NewTopic
 
+        if case.name in self._kept:
+            return self._kept[case.name]
         self._serial += 1
         name = f"bench-{case.name}-{self._serial}"
         new = NewTopic(
             name, case.partitions, 1, config={"file.delete.delay.ms": "100", "retention.ms": "-1"}
         )
         self._admin.create_topics([new])[name].result(30)
-        # Until every partition has its leader on the broker, too.
-        time.sleep(0.2 + 0.02 * case.partitions)
+        self._until_led(name, case.partitions)
+        if case.partitions > 1:
+            self._kept[case.name] = name
         return name
 
+    def _until_led(self, name: str, partitions: int) -> None:
+        """Wait until the broker itself leads every partition: clients are told of a topic before.
+
+        Raises TimeoutError.
+        """
+        from confluent_kafka import KafkaException, TopicPartition
+        from confluent_kafka.admin import OffsetSpec
+
+        asked = {TopicPartition(name, i): OffsetSpec.latest() for i in range(partitions)}
+        until = time.monotonic() + LED_S
+        while True:
+            time.sleep(0.2)
+            try:
+                for answer in self._admin.list_offsets(asked, request_timeout=10).values():
+                    answer.result(10)
+                return
+            except KafkaException:
+                if time.monotonic() > until:
+                    raise TimeoutError(f"{name}: not every partition is led") from None
+
     def drop(self, name: str) -> None:
-        """Delete a topic again."""
+        """Delete a topic again, unless it stays."""
+        if name in self._kept.values():
+            return
         self._admin.delete_topics([name])[name].result(30)
 
 
