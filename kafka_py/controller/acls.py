@@ -84,8 +84,10 @@ def _checked(creation: Creation) -> Acl:
     elif permission not in (Permission.ALLOW, Permission.DENY):
         reason = f"Invalid permissionType {permission.name}"
     elif ":" not in creation.principal:
-        reason = f"Could not parse principal from `{creation.principal}` (no colon is present "
+        reason = (
+            f"Could not parse principal from `{creation.principal}` (no colon is present "
             "separating the principal type from the principal name)"
+        )
     if reason:
         raise ApiError(ErrorCode.INVALID_REQUEST, reason)
     return Acl(
