@@ -1,0 +1,518 @@
+"""Access control lists: what the three APIs answer, and what every other API says to whom.
+
+On PLAINTEXT everybody is ``User:ANONYMOUS``, Apache's own broker as well. What tells callers apart
+here is where they connect from: the host from 127.0.0.1 may do everything, what the guest from
+127.0.0.2 may do is the question.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from kafka_py.protocol.acl_types import Operation as Op
+from kafka_py.protocol.acl_types import PatternType, Permission, ResourceType
+from kafka_py.protocol.registry import ApiKey
+from tests.oracle.raw import UNKNOWN_ID, Recorder, batch
+
+HOST, GUEST = "127.0.0.1", "127.0.0.2"
+PRINCIPAL = "User:ANONYMOUS"
+TOPIC, GROUP, CLUSTER, TXN = (
+    *(ResourceType.TOPIC, ResourceType.GROUP, ResourceType.CLUSTER),
+    ResourceType.TRANSACTIONAL_ID,
+)
+LITERAL, PREFIXED = PatternType.LITERAL, PatternType.PREFIXED
+ALLOW, DENY = Permission.ALLOW, Permission.DENY
+ANY_FILTER = {
+    "resource_type_filter": 1,
+    "resource_name_filter": None,
+    "pattern_type_filter": 1,
+    "principal_filter": None,
+    "host_filter": None,
+    "operation": 1,
+    "permission_type": 1,
+}
+
+
+def creation(
+    kind: int,
+    name: str,
+    operation: int,
+    *,
+    pattern: int = LITERAL,
+    permission: int = ALLOW,
+    principal: str = PRINCIPAL,
+    host: str = GUEST,
+) -> dict[str, Any]:
+    """One entry of a CreateAcls request."""
+    return {
+        "resource_type": int(kind),
+        "resource_name": name,
+        "resource_pattern_type": int(pattern),
+        "principal": principal,
+        "host": host,
+        "operation": int(operation),
+        "permission_type": int(permission),
+    }
+
+
+def let_the_host_in(r: Recorder) -> None:
+    """Entries by which the host may do everything, and nobody else anything."""
+    kinds = ((CLUSTER, "kafka-cluster"), (TOPIC, "*"), (GROUP, "*"), (TXN, "*"))
+    rows = [creation(kind, name, Op.ALL, host=HOST) for kind, name in kinds]
+    reply = r.quiet(ApiKey.CREATE_ACLS, creations=rows)
+    assert not any(row.error_code for row in reply.results), reply
+    settle(r, len(rows))
+
+
+def settle(r: Recorder, count: int, host: str = HOST) -> None:
+    """Wait until the broker knows that many entries for a host."""
+    deadline = time.monotonic() + 15
+    while True:
+        found = r.quiet(ApiKey.DESCRIBE_ACLS, **{**ANY_FILTER, "host_filter": host})
+        if sum(len(resource.acls) for resource in found.resources) == count:
+            break
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+    r.settle()
+
+
+def grant(r: Recorder, rows: list[dict[str, Any]]) -> None:
+    """Give the guest these rights and no others."""
+    wanted = {**ANY_FILTER, "host_filter": GUEST}
+    r.quiet(ApiKey.DELETE_ACLS, filters=[wanted])
+    if rows:
+        reply = r.quiet(ApiKey.CREATE_ACLS, creations=rows)
+        assert not any(row.error_code for row in reply.results), reply
+    settle(r, len(rows), GUEST)
+
+
+# ------------------------------------------------------------------------------- the three APIs
+
+
+def acl_apis(r: Recorder) -> None:
+    """Create, describe and delete, in every version, with everything that can be wrong."""
+    good = [
+        creation(TOPIC, "a", Op.READ, principal="User:alice", host="*"),
+        creation(TOPIC, "a", Op.READ, principal="User:alice", host="*"),
+        creation(TOPIC, "a", Op.WRITE, principal="User:bob", permission=DENY, host="10.0.0.1"),
+        creation(TOPIC, "a", Op.READ, principal="User:alice", host="*", pattern=PREFIXED),
+        creation(TOPIC, "ab", Op.ALL, principal="Group:x", host="*", pattern=PREFIXED),
+        creation(TOPIC, "*", Op.DESCRIBE, principal="User:*", host="*"),
+        creation(GROUP, "g", Op.READ, principal="User:alice", host="*"),
+        creation(CLUSTER, "kafka-cluster", Op.IDEMPOTENT_WRITE, principal="User:a", host="*"),
+        creation(TXN, "t", Op.TWO_PHASE_COMMIT, principal="User:a", host="*"),
+        creation(ResourceType.DELEGATION_TOKEN, "t", Op.DESCRIBE, principal="User:a", host="*"),
+        creation(ResourceType.USER, "User:u", Op.CREATE_TOKENS, principal="User:a", host="*"),
+    ]
+    r.ask_all(ApiKey.CREATE_ACLS, creations=good)
+    bad = [
+        creation(CLUSTER, "other", Op.ALTER, principal="User:a"),
+        creation(CLUSTER, "*", Op.ALTER, principal="User:a"),
+        creation(TOPIC, "", Op.READ, principal="User:a"),
+        creation(TOPIC, "b", Op.READ, principal="nobody"),
+        creation(TOPIC, "b", Op.READ, principal=""),
+        creation(TOPIC, "b", 99, principal="User:a"),
+        creation(99, "b", Op.READ, principal="User:a"),
+        creation(TOPIC, "b", Op.READ, principal="User:a", pattern=99),
+        creation(TOPIC, "b", Op.READ, principal="User:a", permission=99),
+        creation(TOPIC, "b", Op.CREATE_TOKENS, principal="User:", host=""),
+    ]
+    r.ask_all(ApiKey.CREATE_ACLS, creations=bad)
+    for changed in (
+        {"operation": 1},
+        {"resource_type": 1},
+        {"resource_pattern_type": 1},
+        {"resource_pattern_type": 2},
+        {"permission_type": 1},
+        {"operation": 0},
+        {"resource_type": 0},
+        {"resource_pattern_type": 0},
+        {"permission_type": 0},
+    ):
+        rows = [good[0], {**creation(TOPIC, "never", Op.READ), **changed}]
+        r.ask(ApiKey.CREATE_ACLS, creations=rows)
+    r.ask(ApiKey.CREATE_ACLS, creations=[])
+    r.settle()
+    describe_and_delete(r)
+
+
+def filters() -> Iterator[dict[str, Any]]:
+    """Filters of every kind."""
+    yield ANY_FILTER
+    for name in ("a", "ab", "abc", "*", "x", ""):
+        for pattern in (1, 2, 3, 4):
+            yield {
+                **ANY_FILTER,
+                "resource_type_filter": 2,
+                "resource_name_filter": name,
+                "pattern_type_filter": pattern,
+            }
+    yield {**ANY_FILTER, "principal_filter": "User:alice"}
+    yield {**ANY_FILTER, "principal_filter": "User:*"}
+    yield {**ANY_FILTER, "host_filter": "10.0.0.1"}
+    yield {**ANY_FILTER, "host_filter": "*"}
+    for operation in (2, 3, 8, 15, 99):
+        yield {**ANY_FILTER, "operation": operation}
+    for permission in (2, 3, 99):
+        yield {**ANY_FILTER, "permission_type": permission}
+    for kind in (3, 4, 5, 6, 7, 99):
+        yield {**ANY_FILTER, "resource_type_filter": kind}
+    yield {**ANY_FILTER, "pattern_type_filter": 99}
+    for name in ("operation", "permission_type", "resource_type_filter", "pattern_type_filter"):
+        yield {**ANY_FILTER, name: 0}
+
+
+def describe_and_delete(r: Recorder) -> None:
+    """The same filters for both, so that what is deleted is what was described."""
+    for wanted in filters():
+        r.ask(ApiKey.DESCRIBE_ACLS, **wanted)
+    r.ask_all(ApiKey.DESCRIBE_ACLS, **ANY_FILTER)
+    not_all = [one for one in filters() if one["host_filter"] or one["resource_name_filter"]]
+    for wanted in not_all[:8]:
+        r.ask(ApiKey.DELETE_ACLS, filters=[wanted])
+    r.settle()
+    r.ask(ApiKey.DESCRIBE_ACLS, **ANY_FILTER)
+    by_user = {**ANY_FILTER, "principal_filter": "User:a"}
+    wrong = {**ANY_FILTER, "operation": 99}
+    r.ask_all(ApiKey.DELETE_ACLS, filters=[by_user, by_user, wrong])
+    r.ask(ApiKey.DELETE_ACLS, filters=[{**ANY_FILTER, "resource_type_filter": 99}])
+    r.ask(ApiKey.DELETE_ACLS, filters=[{**ANY_FILTER, "operation": 0}])
+    r.ask(ApiKey.DELETE_ACLS, filters=[])
+    r.settle()
+    r.ask(ApiKey.DESCRIBE_ACLS, **ANY_FILTER)
+    for host in ("*", "10.0.0.1", ""):
+        r.ask(ApiKey.DELETE_ACLS, filters=[{**ANY_FILTER, "host_filter": host}])
+    r.settle()
+    r.ask(ApiKey.DESCRIBE_ACLS, **ANY_FILTER)
+
+
+# ----------------------------------------------------------------------------- what a guest may
+
+NAMES = ("acl-open", "acl-closed")
+TOPIC_RIGHTS = (Op.READ, Op.WRITE, Op.CREATE, Op.DELETE, Op.ALTER, Op.DESCRIBE)
+CONFIG_RIGHTS = (Op.DESCRIBE_CONFIGS, Op.ALTER_CONFIGS)
+
+
+def states() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """What the guest may, one after another."""
+    yield "nothing", []
+    for operation in (*TOPIC_RIGHTS, *CONFIG_RIGHTS):
+        yield f"{operation.name} on a topic", [creation(TOPIC, "acl-open", operation)]
+    for operation in (Op.READ, Op.DELETE, Op.DESCRIBE, *CONFIG_RIGHTS):
+        yield f"{operation.name} on a group", [creation(GROUP, "acl-open", operation)]
+    for operation in (
+        *(Op.CREATE, Op.DELETE, Op.ALTER, Op.DESCRIBE, Op.CLUSTER_ACTION),
+        *(*CONFIG_RIGHTS, Op.IDEMPOTENT_WRITE),
+    ):
+        yield f"{operation.name} on the cluster", [creation(CLUSTER, "kafka-cluster", operation)]
+    reading = [creation(TOPIC, "acl-", Op.READ, pattern=PREFIXED), creation(GROUP, "*", Op.READ)]
+    yield "a reader by prefix", reading
+    denied = creation(TOPIC, "acl-closed", Op.READ, permission=DENY)
+    yield "a reader with an exception", [*reading, denied]
+    rows = [creation(kind, "*", Op.ALL) for kind in (TOPIC, GROUP)]
+    no_describe = creation(TOPIC, "*", Op.DESCRIBE, permission=DENY)
+    yield "everything but to describe topics", [*rows, no_describe]
+    by_all = [creation(TOPIC, "*", Op.ALL, principal="User:*", host="*")]
+    yield "everything by everybody", [{**row, "host": GUEST} for row in by_all]
+
+
+class Guest:
+    """The questions of a guest; ``r`` connects from there."""
+
+    def __init__(self, r: Recorder, ids: dict[str, str]) -> None:
+        self.r = r
+        self.ids = ids
+
+    def ask_everything(self, state: str) -> None:
+        """All of them."""
+        self.r.note("the guest may", state)
+        self.metadata(state)
+        self.data()
+        self.groups()
+        self.offsets()
+        self.admin()
+        self.configs()
+        self.cluster()
+
+    def metadata(self, state: str) -> None:
+        """Where topics are."""
+        more = {
+            "include_cluster_authorized_operations": True,
+            "include_topic_authorized_operations": True,
+        }
+        rows = [{"name": name} for name in (*NAMES, "acl-missing", "acl/bad")]
+        for version in (0, 1, 4, 8, 10, 13):
+            auto = version == 4
+            self.r.ask(
+                ApiKey.METADATA,
+                version,
+                topics=rows if not auto else [*rows[:2], {"name": f"acl-auto-{state[:4].strip()}"}],
+                allow_auto_topic_creation=auto,
+                **more,
+            )
+            everything = [] if version == 0 else None
+            self.r.ask(ApiKey.METADATA, version, topics=everything, **more)
+        by_id = [{"topic_id": one, "name": None} for one in (*self.ids.values(), UNKNOWN_ID)]
+        self.r.ask(ApiKey.METADATA, 13, topics=by_id, **more)
+        limit = {"response_partition_limit": 10}
+        self.r.ask(ApiKey.DESCRIBE_TOPIC_PARTITIONS, topics=[], **limit)
+        self.r.ask(ApiKey.DESCRIBE_TOPIC_PARTITIONS, topics=rows[:3], **limit)
+
+    def data(self) -> None:
+        """Records, offsets and epochs."""
+        r = self.r
+        records = batch([(b"k", b"v")], first_timestamp=r.first_timestamp).hex()
+        part = {"index": 0, "records": records}
+        for version in (3, 9, 13):
+            rows = [
+                {"name": name, "topic_id": self.ids.get(name, UNKNOWN_ID), "partition_data": [part]}
+                for name in (*NAMES, "acl-missing")
+            ]
+            r.ask(ApiKey.PRODUCE, version, acks=1, timeout_ms=5000, topic_data=rows)
+        asked = {"partition": 0, "fetch_offset": 0, "partition_max_bytes": 1}
+        for version in (4, 11, 17):
+            topics = [
+                {"topic": name, "topic_id": self.ids.get(name, UNKNOWN_ID), "partitions": [asked]}
+                for name in (*NAMES, "acl-missing")
+            ]
+            size = {"max_wait_ms": 0, "min_bytes": 0, "max_bytes": 1 << 20}
+            r.ask(ApiKey.FETCH, version, replica_id=-1, **size, topics=topics[:2])
+            r.ask(ApiKey.FETCH, version, replica_id=-1, **size, topics=topics)
+            follower = {"replica_id": 1, "replica_state": {"replica_id": 1, "replica_epoch": -1}}
+            r.ask(ApiKey.FETCH, version, **follower, **size, topics=topics[1:])
+        rows = [
+            {"name": name, "partitions": [{"partition_index": i, "timestamp": -2} for i in (0, 9)]}
+            for name in (*NAMES, "acl-missing")
+        ]
+        for version in (1, 11):
+            r.ask(ApiKey.LIST_OFFSETS, version, replica_id=-1, topics=rows)
+        rows = [
+            {"topic": n, "partitions": [{"partition": 0, "current_leader_epoch": -1}]}
+            for n in (*NAMES, "acl-missing")
+        ]
+        r.ask(ApiKey.OFFSET_FOR_LEADER_EPOCH, replica_id=-1, topics=rows)
+        rows = [
+            {"name": n, "partitions": [{"partition_index": 0, "offset": 0}]}
+            for n in (*NAMES, "acl-missing")
+        ]
+        r.ask(ApiKey.DELETE_RECORDS, timeout_ms=5000, topics=rows)
+        rows = [{"name": name, "partition_indexes": [0, 9]} for name in (*NAMES, "acl-missing")]
+        r.ask(ApiKey.DESCRIBE_PRODUCERS, topics=rows)
+        r.ask(ApiKey.INIT_PRODUCER_ID, 5, transactional_id=None)
+
+    def groups(self) -> None:
+        """Membership, coordinators, what groups there are."""
+        r = self.r
+        for group in NAMES:
+            self.membership(group)
+        for version in (0, 3, 4, 6):
+            r.ask(
+                ApiKey.FIND_COORDINATOR,
+                version,
+                key=NAMES[0],
+                key_type=0,
+                coordinator_keys=list(NAMES),
+            )
+        r.ask(ApiKey.FIND_COORDINATOR, 2, key="acl-txn", key_type=1)
+        r.ask(ApiKey.FIND_COORDINATOR, 6, coordinator_keys=["acl-txn"], key_type=1)
+        r.ask_all(ApiKey.LIST_GROUPS)
+        r.ask_all(
+            ApiKey.DESCRIBE_GROUPS,
+            groups=[*NAMES, "acl-no-group"],
+            include_authorized_operations=True,
+        )
+        r.ask_all(
+            ApiKey.CONSUMER_GROUP_DESCRIBE,
+            group_ids=["acl-consumer", *NAMES, ""],
+            include_authorized_operations=True,
+        )
+        for version in (0, 2):
+            r.ask(ApiKey.DELETE_GROUPS, version, groups_names=["acl-no-group", NAMES[0]])
+
+    def membership(self, group: str) -> None:
+        """Requests of a member that the group does not have."""
+        r = self.r
+        member = {"group_id": group, "member_id": "nobody", "generation_id": 3}
+        for version in (0, 5, 9):
+            r.ask(
+                ApiKey.JOIN_GROUP,
+                version,
+                **{**member, "protocol_type": "consumer", "session_timeout_ms": 30_000},
+                rebalance_timeout_ms=1000,
+                protocols=[{"name": "range", "metadata": ""}],
+            )
+            r.ask(ApiKey.HEARTBEAT, min(version, 4), **member)
+        for version in (0, 5):
+            named = {"protocol_type": "consumer", "protocol_name": "range"}
+            r.ask(ApiKey.SYNC_GROUP, version, **member, **named)
+        r.ask(ApiKey.SYNC_GROUP, 5, **member)
+        for version in (0, 2, 5):
+            leaving = {"members": [{"member_id": "nobody"}]} if version >= 3 else {}
+            r.ask(ApiKey.LEAVE_GROUP, version, group_id=group, member_id="nobody", **leaving)
+        member = {"group_id": group, "member_id": "nobody", "member_epoch": 5}
+        r.ask(ApiKey.CONSUMER_GROUP_HEARTBEAT, **member)
+        r.ask(ApiKey.CONSUMER_GROUP_HEARTBEAT, **member, subscribed_topic_names=list(NAMES))
+
+    def offsets(self) -> None:
+        """What groups committed."""
+        r = self.r
+        for version in (2, 7, 9, 10):
+            for group in NAMES:
+                part = {"partition_index": 0, "committed_offset": 1, "committed_metadata": ""}
+                topics = [
+                    {
+                        "name": name,
+                        "topic_id": self.ids.get(name, UNKNOWN_ID),
+                        "partitions": [part],
+                    }
+                    for name in (*NAMES, "acl-missing")
+                ]
+                r.ask(
+                    ApiKey.OFFSET_COMMIT,
+                    version,
+                    group_id=group,
+                    generation_id_or_member_epoch=-1,
+                    member_id="",
+                    topics=topics,
+                )
+        for version in (1, 2, 5, 7):
+            for group in NAMES:
+                rows = [{"name": name, "partition_indexes": [0]} for name in NAMES]
+                r.ask(ApiKey.OFFSET_FETCH, version, group_id=group, topics=rows)
+                if version >= 2:
+                    r.ask(ApiKey.OFFSET_FETCH, version, group_id=group, topics=None)
+        for version in (8, 9, 10):
+            rows = [
+                {
+                    "name": name,
+                    "topic_id": self.ids.get(name, UNKNOWN_ID),
+                    "partition_indexes": [0],
+                }
+                for name in (*NAMES, "acl-missing")
+            ]
+            groups = [{"group_id": group, "topics": rows} for group in NAMES]
+            r.ask(ApiKey.OFFSET_FETCH, version, groups=groups)
+            groups = [{"group_id": group, "topics": None} for group in NAMES]
+            r.ask(ApiKey.OFFSET_FETCH, version, groups=groups)
+        for group in (*NAMES, "acl-no-group"):
+            rows = [
+                {"name": name, "partitions": [{"partition_index": 5}]}
+                for name in (*NAMES, "acl-missing")
+            ]
+            r.ask(ApiKey.OFFSET_DELETE, group_id=group, topics=rows)
+
+    def admin(self) -> None:
+        """Topics made, changed and deleted (but nothing that would last)."""
+        r = self.r
+        one = {"num_partitions": 1, "replication_factor": 1}
+        rows = [{"name": n, **one} for n in (*NAMES, "acl-new", "acl/bad", "acl-twice")]
+        rows += [rows[-1], {"name": "__cluster_metadata", **one}]
+        for version in (2, 5, 7):
+            r.ask(ApiKey.CREATE_TOPICS, version, topics=rows, validate_only=True, timeout_ms=5000)
+        r.ask(ApiKey.DELETE_TOPICS, 5, topic_names=["acl-missing", "acl-closed2"], timeout_ms=5000)
+        rows = [{"name": "acl-missing"}, {"name": None, "topic_id": UNKNOWN_ID}]
+        rows += [{"name": "acl-twice"}, {"name": "acl-twice"}]
+        r.ask(ApiKey.DELETE_TOPICS, 6, topics=rows, timeout_ms=5000)
+        rows = [{"name": n, "count": 9} for n in (*NAMES, "acl-missing", "acl-twice", "acl-twice")]
+        r.ask(ApiKey.CREATE_PARTITIONS, topics=rows, validate_only=True, timeout_ms=5000)
+        partitions = [{"topic": "acl-open", "partitions": [0]}]
+        r.ask_all(ApiKey.ELECT_LEADERS, topic_partitions=partitions, timeout_ms=5000)
+        r.ask(ApiKey.ELECT_LEADERS, topic_partitions=None, timeout_ms=5000)
+        rows = [{"name": "acl-open", "partitions": [{"partition_index": 0, "replicas": None}]}]
+        r.ask_all(ApiKey.ALTER_PARTITION_REASSIGNMENTS, topics=rows, timeout_ms=5000)
+        rows = [{"name": "acl-open", "partition_indexes": [0]}]
+        r.ask(ApiKey.LIST_PARTITION_REASSIGNMENTS, topics=rows, timeout_ms=5000)
+        r.ask(ApiKey.LIST_PARTITION_REASSIGNMENTS, topics=None, timeout_ms=5000)
+
+    def configs(self) -> None:
+        """Settings seen and changed."""
+        r = self.r
+        kinds = ((2, "acl-open"), (2, "acl-missing"), (32, "acl-open"), (4, "1"), (4, ""), (8, "1"))
+        kinds += ((16, "acl-metrics"),)
+        wanted = ["retention.ms", "log.retention.ms", "consumer.session.timeout.ms", "metrics"]
+        r.ask(
+            ApiKey.DESCRIBE_CONFIGS,
+            resources=[
+                {"resource_type": kind, "resource_name": name, "configuration_keys": wanted}
+                for kind, name in kinds
+            ],
+        )
+        change = {
+            2: ("retention.ms", "1000000"),
+            4: ("log.retention.ms", "1000000"),
+            8: ("root", "INFO"),
+            16: ("interval.ms", "1000"),
+            32: ("consumer.session.timeout.ms", "50000"),
+        }
+        rows = [
+            {
+                "resource_type": kind,
+                "resource_name": name,
+                "configs": [{"name": change[kind][0], "value": change[kind][1]}],
+            }
+            for kind, name in kinds
+        ]
+        for row in rows:
+            r.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, resources=[row], validate_only=True)
+            if row["resource_type"] != 8:
+                r.ask(ApiKey.ALTER_CONFIGS, resources=[row], validate_only=True)
+        r.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, resources=rows, validate_only=True)
+        r.ask_all(ApiKey.LIST_CONFIG_RESOURCES, resource_types=[])
+
+    def cluster(self) -> None:
+        """The cluster itself, and the access control lists."""
+        r = self.r
+        r.ask_all(ApiKey.DESCRIBE_CLUSTER, include_cluster_authorized_operations=True)
+        r.ask_all(ApiKey.DESCRIBE_LOG_DIRS, topics=[])
+        r.ask_all(ApiKey.DESCRIBE_ACLS, **{**ANY_FILTER, "host_filter": "none"})
+        row = creation(TOPIC, "", Op.READ)
+        r.ask_all(ApiKey.CREATE_ACLS, creations=[row])
+        r.ask_all(ApiKey.DELETE_ACLS, filters=[{**ANY_FILTER, "host_filter": "none"}])
+        metadata = [{"topic_name": "__cluster_metadata", "partitions": [{"partition_index": 0}]}]
+        for mask in ("high_watermark", "leader_epoch", "log_end_offset"):
+            r.masks[mask] = lambda v: "<n>" if v > 0 else v
+        r.ask(ApiKey.DESCRIBE_QUORUM, 2, topics=metadata)
+        r.masks.clear()
+        r.ask(ApiKey.UNREGISTER_BROKER, broker_id=77)
+        for version in (0, 1, 2):
+            update = {"feature": "metadata.version", "max_version_level": 99, "upgrade_type": 1}
+            r.ask(ApiKey.UPDATE_FEATURES, version, feature_updates=[update], timeout_ms=5000)
+
+
+def guest(host: Recorder, stranger: Recorder) -> None:
+    """Every question in every state of rights."""
+    ids = {name: host.create(name, 2) for name in NAMES}
+    host.create("acl-closed2")
+    prepare_groups(host, ids)
+    asking = Guest(stranger, ids)
+    for state, rows in states():
+        grant(host, rows)
+        asking.ask_everything(state)
+    grant(host, [])
+
+
+def prepare_groups(host: Recorder, ids: dict[str, str]) -> None:
+    """Offsets of both topics in both groups, and a consumer group with a member."""
+    deadline = time.monotonic() + 30
+    part = {"partition_index": 0, "committed_offset": 4, "committed_metadata": "m"}
+    rows = [{"name": name, "partitions": [part]} for name in NAMES]
+    fields = {"generation_id_or_member_epoch": -1, "member_id": "", "topics": rows}
+    for group in NAMES:
+        while True:
+            host.quiet(ApiKey.FIND_COORDINATOR, 4, coordinator_keys=[group], key_type=0)
+            reply = host.quiet(ApiKey.OFFSET_COMMIT, 8, group_id=group, **fields)
+            if all(p.error_code == 0 for topic in reply.topics for p in topic.partitions):
+                break
+            assert time.monotonic() < deadline, reply
+            time.sleep(0.1)
+    member = {"group_id": "acl-consumer", "member_id": "acl-member", "member_epoch": 0}
+    joined = host.quiet(
+        ApiKey.CONSUMER_GROUP_HEARTBEAT,
+        **member,
+        subscribed_topic_names=list(NAMES),
+        topic_partitions=[],
+        rebalance_timeout_ms=60_000,
+    )
+    assert joined.error_code == 0, joined
