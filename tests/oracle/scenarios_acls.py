@@ -228,15 +228,23 @@ class Guest:
     def ask_everything(self, state: str) -> None:
         """All of them."""
         self.r.note("the guest may", state)
-        self.metadata(state)
+        self.metadata()
         self.data()
         self.groups()
         self.offsets()
         self.admin()
         self.configs()
         self.cluster()
+        self.creations()
 
-    def metadata(self, state: str) -> None:
+    def creations(self) -> None:
+        """Topics that come into being because they are asked for."""
+        rows = [{"name": name} for name in (*NAMES, "acl-auto", "acl/bad", "__consumer_offsets")]
+        for version in (1, 4, 13):
+            rows[2] = {"name": f"acl-auto-{version}"}
+            self.r.ask(ApiKey.METADATA, version, topics=rows, allow_auto_topic_creation=True)
+
+    def metadata(self) -> None:
         """Where topics are."""
         more = {
             "include_cluster_authorized_operations": True,
@@ -244,12 +252,12 @@ class Guest:
         }
         rows = [{"name": name} for name in (*NAMES, "acl-missing", "acl/bad")]
         for version in (0, 1, 4, 8, 10, 13):
-            auto = version == 4
             self.r.ask(
                 ApiKey.METADATA,
                 version,
-                topics=rows if not auto else [*rows[:2], {"name": f"acl-auto-{state[:4].strip()}"}],
-                allow_auto_topic_creation=auto,
+                # Before version 4 asking creates.
+                topics=rows if version >= 4 else rows[:2],
+                allow_auto_topic_creation=False,
                 **more,
             )
             everything = [] if version == 0 else None
@@ -339,7 +347,10 @@ class Guest:
             r.ask(
                 ApiKey.JOIN_GROUP,
                 version,
-                **{**member, "protocol_type": "consumer", "session_timeout_ms": 30_000},
+                group_id=group,
+                member_id="nobody",
+                protocol_type="consumer",
+                session_timeout_ms=30_000,
                 rebalance_timeout_ms=1000,
                 protocols=[{"name": "range", "metadata": ""}],
             )
@@ -490,7 +501,16 @@ def guest(host: Recorder, stranger: Recorder) -> None:
     for state, rows in states():
         grant(host, rows)
         asking.ask_everything(state)
+        settle_topics(host)
     grant(host, [])
+
+
+def settle_topics(host: Recorder) -> None:
+    """Delete what the guest has made, once it is there."""
+    names = [f"acl-auto-{version}" for version in (1, 4, 13)]
+    host.settle()
+    host.quiet(ApiKey.DELETE_TOPICS, 5, topic_names=names, timeout_ms=5000)
+    host.settle()
 
 
 def prepare_groups(host: Recorder, ids: dict[str, str]) -> None:
@@ -507,6 +527,9 @@ def prepare_groups(host: Recorder, ids: dict[str, str]) -> None:
                 break
             assert time.monotonic() < deadline, reply
             time.sleep(0.1)
+    while host.quiet(ApiKey.INIT_PRODUCER_ID, 4, transactional_id=None).error_code:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     member = {"group_id": "acl-consumer", "member_id": "acl-member", "member_epoch": 0}
     joined = host.quiet(
         ApiKey.CONSUMER_GROUP_HEARTBEAT,

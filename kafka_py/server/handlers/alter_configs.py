@@ -155,7 +155,7 @@ def check_incremental(
         )
         if kind == BROKER_LOGGER:
             if not access.cluster(Operation.ALTER_CONFIGS):
-                raise ApiError(ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+                return ErrorCode.CLUSTER_AUTHORIZATION_FAILED, None
             broker_loggers.check_node(name, node.node_id)
             broker_loggers.change(resource.configs, validate_only=validate_only)
             return OK

@@ -132,8 +132,7 @@ def consumer_group_heartbeat(
         return invalid(request, context.api_version, ErrorCode.UNSUPPORTED_VERSION)
     access = access_of(node, context)
     if not access.may(Operation.READ, ResourceType.GROUP, request.group_id):
-        error = ErrorCode.GROUP_AUTHORIZATION_FAILED
-        return refusal(request, context.api_version, error, error.message)
+        return invalid(request, context.api_version, ErrorCode.GROUP_AUTHORIZATION_FAILED)
     subscribed = request.subscribed_topic_names or ()
     if len(access.topics(Operation.DESCRIBE, subscribed)) < len(set(subscribed)):
         return invalid(request, context.api_version, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
