@@ -72,7 +72,7 @@ class Grants:
         self._writable, self._readable = table(Operation.WRITE), table(Operation.READ)
 
     def topics(self, key: int, version: int) -> TopicGrants:
-        """The topics that a Produce may write to or a Fetch read from, as the version names them."""
+        """The topics that a Produce may write to or a Fetch read from, as the version has them."""
         if self._version != self._authorizer.version:
             self._version = self._authorizer.version
             for tables in (self._writable, self._readable):

@@ -288,7 +288,7 @@ class Guest:
             size = {"max_wait_ms": 0, "min_bytes": 0, "max_bytes": 1 << 20}
             r.ask(ApiKey.FETCH, version, replica_id=-1, **size, topics=topics[:2])
             r.ask(ApiKey.FETCH, version, replica_id=-1, **size, topics=topics)
-            follower = {"replica_id": 1, "replica_state": {"replica_id": 1, "replica_epoch": -1}}
+            follower = {"replica_id": 7, "replica_state": {"replica_id": 7, "replica_epoch": -1}}
             r.ask(ApiKey.FETCH, version, **follower, **size, topics=topics[1:])
         rows = [
             {"name": name, "partitions": [{"partition_index": i, "timestamp": -2} for i in (0, 9)]}

@@ -67,7 +67,7 @@ def offset_commit(node: Node, context: RequestContext, request: OffsetCommitRequ
         if not request.topics:
             return OffsetCommitResponse(topics=refused)
     elif not request.topics:
-        return OffsetCommitResponse()
+        return OffsetCommitResponse(topics=refused)
     answer = node.groups.ask(request.group_id, request, caller_of(context))
     if not refused:
         return answer
