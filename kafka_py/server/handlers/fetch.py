@@ -3,7 +3,8 @@
 Behaviour: as Apache Kafka 4.3.1: sessions (KIP-227), topic ids (KIP-516), leader epochs and
 diverging epochs (KIP-320, KIP-595), isolation levels (KIP-98), the rule that the first partition
 with data gets at least one batch (KIP-74), leaders named to who asks the wrong broker (KIP-951). A
-fetch that has not got `min_bytes` waits in the purgatory for at most `max_wait_ms`.
+fetch that has not got `min_bytes` waits in the purgatory for at most `max_wait_ms`. Consumers take
+READ on each topic, followers CLUSTER_ACTION on the cluster.
 
 The compiled path (`fast_path.pyx`) answers sessionless fetches; this handler answers everything,
 and the same. Pages that are not in memory are read by a worker thread before the loop touches them.
@@ -331,7 +332,7 @@ class Fetch:
         return response
 
     def name_leaders(self, response: FetchResponse) -> None:
-        """Where the leader of partitions is that this broker does not lead (KIP-951)."""
+        """Who leads partitions that this broker does not, and for consumers where (KIP-951)."""
         brokers: dict[int, Any] = {}
         image = self.node.image
         for topic in response.responses:
@@ -351,7 +352,8 @@ class Fetch:
                     brokers[broker.id] = FetchResponse.NodeEndpoint(
                         node_id=broker.id, host=endpoint.host, port=endpoint.port, rack=broker.rack
                     )
-        response.node_endpoints = list(brokers.values())
+        if not self.follower:
+            response.node_endpoints = list(brokers.values())
 
 
 def aborted(

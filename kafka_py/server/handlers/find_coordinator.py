@@ -2,8 +2,9 @@
 
 Behaviour: as Apache Kafka 4.3.1 for groups: the leader of the partition of __consumer_offsets that
 the group's name hashes to; the topic is made at the first question, which is answered with
-COORDINATOR_NOT_AVAILABLE, for the client to ask again. librdkafka takes the presence of this API
-for the sign that a broker understands lz4.
+COORDINATOR_NOT_AVAILABLE, for the client to ask again. It takes DESCRIBE on the group, or on the
+transactional id. librdkafka takes the presence of this API for the sign that a broker understands
+lz4.
 
 Known differences: transactions and share groups are not there: INVALID_REQUEST, with the reason,
 which clients report at once instead of asking until they time out.

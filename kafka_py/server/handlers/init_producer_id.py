@@ -1,7 +1,8 @@
 """InitProducerId (key 22), versions 0-5: ids for idempotent producers.
 
 Behaviour: as Apache Kafka 4.3.1 for producers without a transactional id: a fresh id of epoch 0 for
-each request. Ids come in blocks from the controller and are never handed out twice (KIP-730).
+each request, to who may write idempotently to the cluster or write to any topic (KIP-679). Ids come
+in blocks from the controller and are never handed out twice (KIP-730).
 
 Known differences: transactions are not there yet, so a transactional id is answered with
 UNSUPPORTED_VERSION, which producers report at once instead of asking until they time out.

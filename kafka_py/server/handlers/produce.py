@@ -2,7 +2,8 @@
 
 Behaviour: as Apache Kafka 4.3.1. One batch of magic 2 a partition; acks 0 (no reply; a failure
 closes the connection), 1, and all, which waits for the high watermark and, by our default, for the
-disk. Errors are each partition's own.
+disk. Errors are each partition's own. Topics take WRITE, transactional batches WRITE on the
+transactional id.
 
 The compiled path (`fast_path.pyx`) answers what is usual; this handler answers everything, and the
 same. Long compressed batches are checked by a worker thread; what follows on their partition queues
