@@ -505,6 +505,91 @@ def guest(host: Recorder, stranger: Recorder) -> None:
     grant(host, [])
 
 
+def controller_listener(host: Recorder, stranger: Recorder) -> None:
+    """The same of a controller's listener: ``stranger`` asks there."""
+    topic_id = {"topic_id": host.create("acl-controller")}
+    host.settle()
+    for state, rows in states():
+        if "topic" in state or "cluster" in state or state == "nothing":
+            rows = [
+                {**row, "resource_name": "acl-controller"} if row["resource_type"] == TOPIC else row
+                for row in rows
+            ]
+            grant(host, rows)
+            stranger.note("the guest may", state)
+            ask_controller(stranger, topic_id["topic_id"])
+    grant(host, [])
+
+
+def ask_controller(r: Recorder, topic_id: str) -> None:
+    """What a controller answers."""
+    r.ask_all(
+        ApiKey.DESCRIBE_CLUSTER, 1, endpoint_type=2, include_cluster_authorized_operations=True
+    )
+    one = {"num_partitions": 1, "replication_factor": 1}
+    rows = [{"name": name, **one} for name in ("acl-controller", "acl-new")]
+    r.ask(ApiKey.CREATE_TOPICS, topics=rows, validate_only=True, timeout_ms=5000)
+    rows = [{"name": "acl-missing"}, {"name": None, "topic_id": UNKNOWN_ID}]
+    r.ask(ApiKey.DELETE_TOPICS, 6, topics=rows, timeout_ms=5000)
+    rows = [{"name": "acl-controller", "count": 9}]
+    r.ask(ApiKey.CREATE_PARTITIONS, topics=rows, validate_only=True, timeout_ms=5000)
+    wanted = {"configuration_keys": ["retention.ms", "log.retention.ms"]}
+    for kind, name in ((2, "acl-controller"), (32, "acl-group"), (4, "1"), (16, "acl-metrics")):
+        rows = [{"resource_type": kind, "resource_name": name, **wanted}]
+        r.ask(ApiKey.DESCRIBE_CONFIGS, resources=rows)
+    change = {"configs": [{"name": "retention.ms", "value": "1000000"}]}
+    rows = [{"resource_type": 2, "resource_name": "acl-controller", **change}]
+    r.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, resources=rows, validate_only=True)
+    r.ask(ApiKey.ALTER_CONFIGS, resources=rows, validate_only=True)
+    partitions = [{"topic": "acl-controller", "partitions": [0]}]
+    r.ask(ApiKey.ELECT_LEADERS, topic_partitions=partitions, timeout_ms=5000)
+    rows = [{"name": "acl-controller", "partitions": [{"partition_index": 0, "replicas": None}]}]
+    r.ask(ApiKey.ALTER_PARTITION_REASSIGNMENTS, topics=rows, timeout_ms=5000)
+    r.ask(ApiKey.LIST_PARTITION_REASSIGNMENTS, topics=None, timeout_ms=5000)
+    r.ask(ApiKey.UNREGISTER_BROKER, broker_id=77)
+    r.ask(ApiKey.DESCRIBE_ACLS, **{**ANY_FILTER, "host_filter": "none"})
+    r.ask(ApiKey.CREATE_ACLS, creations=[creation(TOPIC, "", Op.READ)])
+    r.ask(ApiKey.DELETE_ACLS, filters=[{**ANY_FILTER, "host_filter": "none"}])
+    r.ask(ApiKey.BROKER_HEARTBEAT, 1, broker_id=77, broker_epoch=7, current_metadata_offset=1)
+    r.ask(ApiKey.ASSIGN_REPLICAS_TO_DIRS, broker_id=77, broker_epoch=7, directories=[])
+    r.ask(ApiKey.ALLOCATE_PRODUCER_IDS, broker_id=77, broker_epoch=7)
+    r.ask(ApiKey.VOTE, 0, cluster_id="other", topics=[])
+    r.ask(ApiKey.FETCH_SNAPSHOT, 0, cluster_id="other", replica_id=-1, max_bytes=10, topics=[])
+
+
+def patterns(host: Recorder, stranger: Recorder) -> None:
+    """A member that subscribes by pattern gets the topics that it may describe."""
+    ids = {name: host.create(name, 2) for name in ("acl-re-open", "acl-re-closed")}
+    rights = [creation(GROUP, "acl-re", Op.READ), creation(TOPIC, "acl-re-open", Op.READ)]
+    grant(host, rights)
+    member = {"group_id": "acl-re", "member_id": "acl-re-member"}
+    joining = {
+        "member_epoch": 0,
+        "subscribed_topic_regex": "acl-re-.*",
+        "topic_partitions": [],
+        "rebalance_timeout_ms": 60_000,
+    }
+    deadline = time.monotonic() + 20
+    host.quiet(ApiKey.FIND_COORDINATOR, 4, coordinator_keys=["acl-re"], key_type=0)
+    reply = stranger.quiet(ApiKey.CONSUMER_GROUP_HEARTBEAT, **member, **joining)
+    while reply.error_code in (14, 15, 16):
+        assert time.monotonic() < deadline, reply
+        time.sleep(0.1)
+        reply = stranger.quiet(ApiKey.CONSUMER_GROUP_HEARTBEAT, **member, **joining)
+    assigned: dict[str, Any] = {}
+    while not assigned.get("topic_partitions"):
+        assert (reply.error_code, time.monotonic() < deadline) == (0, True), reply
+        epoch = {"member_epoch": reply.member_epoch}
+        assigned = reply.to_dict()["assignment"] or {}
+        time.sleep(0.1)
+        reply = stranger.quiet(ApiKey.CONSUMER_GROUP_HEARTBEAT, **member, **epoch)
+    names = {topic_id: name for name, topic_id in ids.items()}
+    got = sorted((names[t["topic_id"]], t["partitions"]) for t in assigned["topic_partitions"])
+    stranger.note("assigned", got)
+    stranger.ask(ApiKey.CONSUMER_GROUP_DESCRIBE, group_ids=["acl-re"])
+    grant(host, [])
+
+
 def settle_topics(host: Recorder) -> None:
     """Delete what the guest has made, once it is there."""
     names = [f"acl-auto-{version}" for version in (1, 4, 13)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -80,13 +80,25 @@ def test_the_three_apis(acl_pair: Pair) -> None:
     compare("acl_apis", *(recorder.answers for recorder in recorders))
 
 
-def test_what_a_guest_may(acl_pair: Pair) -> None:
-    """Every API in every state of rights."""
+@pytest.mark.parametrize(
+    ("scenario", "port"),
+    [
+        (scenarios_acls.guest, 0),
+        (scenarios_acls.controller_listener, 1),
+        (scenarios_acls.patterns, 0),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_a_guest_may(
+    scenario: Callable[[Recorder, Recorder], None], port: int, acl_pair: Pair
+) -> None:
+    """Every API in every state of rights, on a broker's listener and on a controller's."""
     answers: list[list[Answer]] = []
     for node in (acl_pair.apache, acl_pair.ours):
-        host = Recorder(node.port, acl_pair.first_timestamp)
-        stranger = Recorder(node.port, acl_pair.first_timestamp, source=scenarios_acls.GUEST)
+        start = acl_pair.first_timestamp
+        host = Recorder(node.port, start)
+        stranger = Recorder(node.port + port, start, source=scenarios_acls.GUEST)
         with contextlib.closing(host), contextlib.closing(stranger):
-            scenarios_acls.guest(host, stranger)
+            scenario(host, stranger)
         answers.append(stranger.answers)
-    compare("acl_guest", *answers)
+    compare(f"acl_{scenario.__name__}", *answers)
