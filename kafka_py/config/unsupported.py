@@ -23,7 +23,7 @@ JMX_REPORTER: Final = "org.apache.kafka.common.metrics.JmxReporter"
 REFUSED: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
     "authorizer.class.name": (
         ("", STANDARD_AUTHORIZER),
-        "Java classes cannot be loaded",
+        f"Java classes cannot be loaded, and {STANDARD_AUTHORIZER} is the only one built in",
     ),
     "principal.builder.class": (
         (DEFAULT_PRINCIPAL_BUILDER, None),
