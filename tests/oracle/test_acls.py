@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.oracle import apache, scenarios_acls
+from tests.oracle import apache, scenarios_acl_guests, scenarios_acls
 from tests.oracle.conftest import Pair
 from tests.oracle.node import Node, free_port_pair
 from tests.oracle.raw import Answer, Recorder, differences
@@ -83,9 +83,9 @@ def test_the_three_apis(acl_pair: Pair) -> None:
 @pytest.mark.parametrize(
     ("scenario", "port"),
     [
-        (scenarios_acls.guest, 0),
-        (scenarios_acls.controller_listener, 1),
-        (scenarios_acls.patterns, 0),
+        (scenarios_acl_guests.guest, 0),
+        (scenarios_acl_guests.controller_listener, 1),
+        (scenarios_acl_guests.patterns, 0),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -331,6 +331,36 @@ def fetch(wire: Wire) -> int:
     return int(wire.call(request, 12).responses[0].partitions[0].error_code)
 
 
+def by_id(wire: Wire, topic_id: bytes) -> tuple[int, int]:
+    """Produce to and fetch from a topic by its id: the error codes."""
+    records = kcore.build([(b"k", b"v", {}, 1_790_000_000_000)])
+    produce = ProduceRequest(
+        acks=1,
+        topic_data=[
+            ProduceRequest.TopicProduceData(
+                topic_id=topic_id,
+                partition_data=[ProduceRequest.PartitionProduceData(records=records)],
+            )
+        ],
+    )
+    wanted = FetchRequest.FetchPartition(partition_max_bytes=1 << 20)
+    fetch = FetchRequest(topics=[FetchRequest.FetchTopic(topic_id=topic_id, partitions=[wanted])])
+    # Without a session: a full one would be answered by the handler.
+    fetch.session_epoch = -1
+    produced = wire.call(produce, 13).responses[0].partition_responses[0].error_code
+    return int(produced), int(wire.call(fetch, 13).responses[0].partitions[0].error_code)
+
+
+def test_the_compiled_paths_by_id(broker: Broker, guest: Wire, host: Wire) -> None:
+    topic_id = make_topic(host, "by.id")
+    before = counters(broker)
+    assert by_id(guest, topic_id) == (29, 29)
+    assert counters(broker) == before
+    allow(host, entry(2, "by.", Op.READ, pattern=4), entry(2, "by.", Op.WRITE, pattern=4))
+    assert by_id(guest, topic_id) == (0, 0)
+    assert counters(broker)[:2] == tuple(count + 1 for count in before[:2])
+
+
 def counters(broker: Broker) -> tuple[int, int, int]:
     """How many requests the compiled paths answered: produces, fetches, commits."""
     fast, commits = broker._hub.fast, broker._hub.commits
