@@ -44,7 +44,8 @@ Matching = DeleteAclsResponse.DeleteAclsMatchingAcl
 def create_acls(view: View, request: CreateAclsRequest) -> Result:
     """A result for every creation; those that are good become records together."""
     result = Result(reply=CreateAclsResponse())
-    known = set(view.image.acls.values())
+    names = {creation.resource_name for creation in request.creations}
+    known = {acl for acl in view.image.acls.values() if acl.resource_name in names}
     for creation in request.creations:
         try:
             acl = _checked(creation)
@@ -154,10 +155,11 @@ def matching(
     ANY as the pattern type stands for both, with the name as it is; MATCH for every pattern that
     fits a resource of the name (KIP-290).
     """
-    for acl_id in sorted(image.acls):
-        acl: Acl = image.acls[acl_id]
-        if _matches_pattern(wanted, acl) and _matches_entry(wanted, acl):
-            yield acl_id, acl
+    yield from sorted(
+        (acl_id, acl)
+        for acl_id, acl in image.acls.items()
+        if _matches_pattern(wanted, acl) and _matches_entry(wanted, acl)
+    )
 
 
 def _matches_pattern(wanted: Any, acl: Acl) -> bool:

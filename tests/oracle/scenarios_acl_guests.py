@@ -121,6 +121,12 @@ class Guest:
             r.ask(ApiKey.FETCH, version, replica_id=-1, **size, topics=topics)
             follower = {"replica_id": 7, "replica_state": {"replica_id": 7, "replica_epoch": -1}}
             r.ask(ApiKey.FETCH, version, **follower, **size, topics=topics[1:])
+            session = r.ask(
+                ApiKey.FETCH, version, replica_id=-1, **size, topics=topics, session_epoch=0
+            )
+            if version >= 7 and session.session_id:
+                going_on = {"session_id": session.session_id, "session_epoch": 1}
+                r.ask(ApiKey.FETCH, version, replica_id=-1, **size, topics=[], **going_on)
         rows = [
             {"name": name, "partitions": [{"partition_index": i, "timestamp": -2} for i in (0, 9)]}
             for name in (*NAMES, "acl-missing")

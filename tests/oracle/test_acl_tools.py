@@ -48,6 +48,9 @@ COMMANDS = [
     "--list --group g",
     "--list --cluster",
     "--list --topic nothing",
+    "--list --topic orders --bootstrap-controller",
+    "--add --allow-principal User:k --operation Alter --topic orders --bootstrap-controller",
+    "--list --principal User:k",
     "--remove --allow-principal User:alice --operation Read --topic orders --force",
     "--remove --topic other --force",
     "--remove --allow-principal User:c --consumer --topic orders --group g --force",
@@ -77,7 +80,12 @@ def tool_pair(oracle_classpath: str) -> Iterator[Pair]:
 
 def printed(node: Node, line: str) -> tuple[int, list[str]]:
     """Exit status and lines, sorted: the tool prints sets as they come."""
-    ran = apache.tools.run(TOOL, "--bootstrap-server", node.bootstrap, *line.split())
+    words = line.split()
+    if words[-1] == "--bootstrap-controller":
+        words.append(f"127.0.0.1:{node.port + 1}")
+    else:
+        words += ["--bootstrap-server", node.bootstrap]
+    ran = apache.tools.run(TOOL, *words)
     errors = [
         text
         for text in ran.err.splitlines()
