@@ -97,6 +97,14 @@ def test_what_the_user_got_wrong(kafka, words, why):
     assert why in err
 
 
+def test_reading_what_one_may_not_see(capsys):
+    settings = {"authorizer.class.name": SETTINGS["authorizer.class.name"]}
+    with kafka_py.Broker(settings) as broker:
+        status = main(["consume", "t", "--to-end", "-b", broker.bootstrap_servers])
+    assert status == 1
+    assert "you may not see topic t" in capsys.readouterr().err
+
+
 def test_a_broker_without_an_authorizer_says_so(kafka):
     with kafka_py.Broker() as broker:
         server = broker.bootstrap_servers

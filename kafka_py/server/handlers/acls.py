@@ -7,7 +7,8 @@ DESCRIBE on the cluster, to change ALTER.
 
 Known differences: a creation with a code that only filters may have (ANY, MATCH) is
 INVALID_REQUEST; Kafka answers the whole request with UNKNOWN_SERVER_ERROR. Resources and entries
-come in one order; Kafka's is that of hash maps.
+come in one order; Kafka's is that of hash maps. Broker and controller of a combined node talk
+without connections, so that the broker itself needs no rights; Apache's needs CLUSTER_ACTION.
 """
 
 from __future__ import annotations

@@ -131,12 +131,14 @@ def produce(node: Node, context: RequestContext, request: ProduceRequest) -> Any
     access = access_of(node, context)
     refused = whole_error(access, request, pieces)
     denied = () if access.open else unwritable(node, context, access, request)
+    whole = refused is ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
     for topic, of_topic in zip(request.topic_data, topics, strict=True):
+        key = topic.topic_id if context.api_version >= 13 else topic.name
         for piece in of_topic:
-            if refused is not None:
-                piece.fail(refused)
-            elif topic.topic_id in denied if context.api_version >= 13 else topic.name in denied:
+            if key in denied and not whole:
                 piece.fail(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+            elif refused is not None:
+                piece.fail(refused)
             else:
                 find(node, context, request, topic, piece)
     if any(piece.slow for piece in pieces):
