@@ -11,6 +11,7 @@ from kafka_py.cli.failures import USER, Failure
 from kafka_py.client.admin import Admin
 from kafka_py.client.cluster import Cluster, Limits
 from kafka_py.client.types import TopicPartition
+from kafka_py.protocol.errors import ErrorCode
 
 DEFAULT_BOOTSTRAP: Final = "127.0.0.1:9092"
 DEFAULT_TIMEOUT_S: Final = 30.0
@@ -93,6 +94,8 @@ async def existing_partitions(
     found = []
     for name, numbers in topics.items():
         topic = there.get(name)
+        if topic is not None and topic.error_code == ErrorCode.TOPIC_AUTHORIZATION_FAILED:
+            raise Failure(f"you may not see topic {name}: an access control list has to allow it")
         if topic is None or topic.error_code:
             raise Failure(f"topic {name} does not exist (topics are not created by reading)")
         everything = topic.all_partitions()

@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from kafka_py import __version__
-from kafka_py.cli import consume, describe_api, groups, serve, storage
+from kafka_py.cli import acls, consume, describe_api, groups, serve, storage
 from kafka_py.cli.failures import Failure, explain
 from kafka_py.cli.output import silence
 
 OK, FAILED, MISUSED = 0, 1, 2
 
 Command = Callable[[argparse.Namespace], int]
-COMMANDS: Final = (serve, consume, groups, storage, describe_api)
+COMMANDS: Final = (serve, consume, groups, acls, storage, describe_api)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
 from kafka_py.client import describing
+from kafka_py.client.acl_types import AclBinding, AclFilter
 from kafka_py.client.cluster import Cluster
 from kafka_py.client.connection import Connection
 from kafka_py.client.errors import BrokerError, check
@@ -18,6 +19,15 @@ from kafka_py.client.types import (
     Topic,
     TopicPartition,
     by_topic,
+)
+from kafka_py.protocol.acl_types import Operation, PatternType, Permission, ResourceType
+from kafka_py.protocol.acls import (
+    CreateAclsRequest,
+    CreateAclsResponse,
+    DeleteAclsRequest,
+    DeleteAclsResponse,
+    DescribeAclsRequest,
+    DescribeAclsResponse,
 )
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.group_offsets import (
@@ -227,6 +237,86 @@ class Admin:
         except BrokerError as error:
             return error
         return None
+
+    async def list_acls(self, wanted: AclFilter) -> list[AclBinding]:
+        """The access control entries that a filter matches. Raises `BrokerError`."""
+
+        async def once() -> list[AclBinding]:
+            connection = await self.cluster.any_connection()
+            reply = await connection.call(
+                DescribeAclsRequest(**wanted.fields()), DescribeAclsResponse
+            )
+            check(reply.error_code, reply.error_message, what="access control lists")
+            return [
+                AclBinding(
+                    ResourceType.of(resource.resource_type),
+                    resource.resource_name,
+                    PatternType.of(resource.pattern_type),
+                    acl.principal,
+                    acl.host,
+                    Operation.of(acl.operation),
+                    Permission.of(acl.permission_type),
+                )
+                for resource in reply.resources
+                for acl in resource.acls
+            ]
+
+        return sorted(await self.cluster.retry(once))
+
+    async def create_acls(self, bindings: Sequence[AclBinding]) -> dict[AclBinding, BrokerError]:
+        """Create access control entries; those that could not be, and why."""
+
+        async def once() -> dict[AclBinding, BrokerError]:
+            connection = await self.cluster.any_connection()
+            creations = [
+                CreateAclsRequest.AclCreation(
+                    resource_type=one.resource_type,
+                    resource_name=one.name,
+                    resource_pattern_type=one.pattern,
+                    principal=one.principal,
+                    host=one.host,
+                    operation=one.operation,
+                    permission_type=one.permission,
+                )
+                for one in bindings
+            ]
+            reply = await connection.call(
+                CreateAclsRequest(creations=creations), CreateAclsResponse
+            )
+            return {
+                binding: BrokerError(row.error_code, row.error_message)
+                for binding, row in zip(bindings, reply.results, strict=True)
+                if row.error_code
+            }
+
+        return await self.cluster.retry(once)
+
+    async def delete_acls(self, wanted: AclFilter) -> list[AclBinding]:
+        """Delete the access control entries that a filter matches: those that were.
+
+        Raises `BrokerError`.
+        """
+
+        async def once() -> list[AclBinding]:
+            connection = await self.cluster.any_connection()
+            one = DeleteAclsRequest.DeleteAclsFilter(**wanted.fields())
+            reply = await connection.call(DeleteAclsRequest(filters=[one]), DeleteAclsResponse)
+            (row,) = reply.filter_results
+            check(row.error_code, row.error_message, what="access control lists")
+            return [
+                AclBinding(
+                    ResourceType.of(acl.resource_type),
+                    acl.resource_name,
+                    PatternType.of(acl.pattern_type),
+                    acl.principal,
+                    acl.host,
+                    Operation.of(acl.operation),
+                    Permission.of(acl.permission_type),
+                )
+                for acl in row.matching_acls
+            ]
+
+        return sorted(await self.cluster.retry(once))
 
     async def list_offsets(
         self, wanted: Mapping[TopicPartition, int], *, isolation: int = READ_UNCOMMITTED

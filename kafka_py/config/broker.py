@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from kafka_py.config import dynamic
+from kafka_py.config.authorizer import AUTHORIZER_KEYS, AuthorizerSettings, authorizer_settings
 from kafka_py.config.checks import NODE_CHECKS, check_values, parse_overrides
 from kafka_py.config.definition import (
     PASSWORD,
@@ -81,6 +82,7 @@ class BrokerConfig(Mapping[str, Any]):
         originals: the texts that were given, by name; ``broker.id`` and ``node.id`` stand in for
             each other, as in Kafka.
         dynamic_broker, dynamic_default: the dynamic settings of this broker and of all brokers.
+        authorizer: what the authorizer is configured with, None where there is none.
         topic_defaults: the value of every topic key for a topic without overrides.
     """
 
@@ -109,6 +111,9 @@ class BrokerConfig(Mapping[str, Any]):
             refuse_unsupported(self.static)
             for check in NODE_CHECKS:
                 check(self)
+        self.authorizer: AuthorizerSettings | None = authorizer_settings(
+            self.static["authorizer.class.name"], self.originals
+        )
 
     # --------------------------------------------------------------------------------- a mapping
 
@@ -129,7 +134,12 @@ class BrokerConfig(Mapping[str, Any]):
     @property
     def unknown(self) -> list[str]:
         """Names in the file that are no key, nor a key with a listener's prefix."""
-        return sorted(name for name in self.originals if dynamic.base_name(name) not in BROKER)
+        known = AUTHORIZER_KEYS if self.static["authorizer.class.name"] else ()
+        return sorted(
+            name
+            for name in self.originals
+            if dynamic.base_name(name) not in BROKER and name not in known
+        )
 
     @property
     def warnings(self) -> list[str]:

@@ -16,13 +16,14 @@ from kafka_py.config.definition import ConfigError, display
 DEFAULT_PRINCIPAL_BUILDER: Final = (
     "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder"
 )
+STANDARD_AUTHORIZER: Final = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 JMX_REPORTER: Final = "org.apache.kafka.common.metrics.JmxReporter"
 
 #: key -> (the values that are fine, why others are refused)
 REFUSED: Final[dict[str, tuple[tuple[Any, ...], str]]] = {
     "authorizer.class.name": (
-        ("",),
-        "there is no authorizer yet",
+        ("", STANDARD_AUTHORIZER),
+        f"Java classes cannot be loaded, and {STANDARD_AUTHORIZER} is the only one built in",
     ),
     "principal.builder.class": (
         (DEFAULT_PRINCIPAL_BUILDER, None),

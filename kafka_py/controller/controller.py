@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kafka_py.controller import brokers, configs, features, producer_ids, replicas, topics
+from kafka_py.controller import acls, brokers, configs, features, producer_ids, replicas, topics
 from kafka_py.controller.heartbeats import Heartbeats
 from kafka_py.controller.result import Result, View
 from kafka_py.controller.settings import ControllerSettings
@@ -23,6 +23,12 @@ from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.types import ConfigResource
 from kafka_py.protocol import brokers as b
 from kafka_py.protocol import records_metadata as r
+from kafka_py.protocol.acls import (
+    CreateAclsRequest,
+    CreateAclsResponse,
+    DeleteAclsRequest,
+    DeleteAclsResponse,
+)
 from kafka_py.protocol.cluster import UpdateFeaturesRequest, UpdateFeaturesResponse
 from kafka_py.protocol.configs import (
     AlterConfigsRequest,
@@ -57,6 +63,8 @@ HANDLED: Mapping[type, Handler] = {
     CreatePartitionsRequest: topics.create_partitions,
     IncrementalAlterConfigsRequest: configs.incremental_alter_configs,
     AlterConfigsRequest: configs.alter_configs,
+    CreateAclsRequest: acls.create_acls,
+    DeleteAclsRequest: acls.delete_acls,
     UpdateFeaturesRequest: features.update_features,
     ElectLeadersRequest: replicas.elect_leaders,
     AlterPartitionReassignmentsRequest: replicas.alter_reassignments,
@@ -113,6 +121,16 @@ def error_response(request: Any, code: ErrorCode, message: str | None = None) ->
                 added(name=topic.name, error_code=code, error_message=text)
                 for topic in request.topics
             ]
+        )
+    if isinstance(request, CreateAclsRequest):
+        refused = CreateAclsResponse.AclCreationResult
+        return CreateAclsResponse(
+            results=[refused(error_code=code, error_message=text) for _ in request.creations]
+        )
+    if isinstance(request, DeleteAclsRequest):
+        unmatched = DeleteAclsResponse.DeleteAclsFilterResult
+        return DeleteAclsResponse(
+            filter_results=[unmatched(error_code=code, error_message=text) for _ in request.filters]
         )
     if isinstance(request, IncrementalAlterConfigsRequest | AlterConfigsRequest):
         incremental = isinstance(request, IncrementalAlterConfigsRequest)

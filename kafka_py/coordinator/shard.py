@@ -17,7 +17,7 @@ A deadline's key is a tuple whose first item is its kind: ``("session", group_id
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from kafka_py.coordinator.machine import (
@@ -175,7 +175,9 @@ class GroupShard:
         settings: Mapping[str, Any],
         image: MetadataImage,
         new_id: Callable[[], str],
+        describable: Callable[[Caller, Iterable[str]], Collection[str]] | None = None,
     ) -> None:
+        """`describable` are the topics of these that a caller may describe; None: all of them."""
         from kafka_py.coordinator.consumer.topics import TopicWatch
         from kafka_py.coordinator.offsets.committed import CommittedOffsets
 
@@ -183,6 +185,7 @@ class GroupShard:
         self.settings = settings
         self.image = image
         self.new_id = new_id
+        self.describable = describable
         self.groups: dict[str, Group] = {}
         self.offsets: CommittedOffsets = CommittedOffsets()
         self.deadlines = Deadlines()

@@ -448,12 +448,12 @@ class MetadataImage:
             record.operation,
             record.permission_type,
         )
-        self._changed.acls = True
+        self._changed.acls.add(record.id)
 
     def _remove_acl(self, record: r.RemoveAccessControlEntryRecord) -> None:
         if self.acls.pop(record.id) is None:
             raise ImageError(f"ACL {record.id.hex()} is removed but does not exist")
-        self._changed.acls = True
+        self._changed.acls.add(record.id)
 
     def _scram(self, record: r.UserScramCredentialRecord) -> None:
         self.scram[(record.mechanism, record.name)] = ScramCredential(

@@ -225,6 +225,7 @@ class ChangedMetadata:
 
     `topics` maps the id of every topic that was created or changed to the set of its partition
     indexes that did; `topics_deleted` maps the id of a deleted topic to its last image.
+    `acls` holds the ids of access control entries that were created or deleted.
     `everything` is set after a snapshot replaced the image: then nothing else is filled in.
     """
 
@@ -235,7 +236,7 @@ class ChangedMetadata:
     configs: set[tuple[int, str]] = field(default_factory=set)
     features: set[str] = field(default_factory=set)
     quotas: bool = False
-    acls: bool = False
+    acls: set[bytes] = field(default_factory=set)
     scram: bool = False
     delegation_tokens: bool = False
     producer_ids: bool = False

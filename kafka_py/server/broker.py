@@ -23,6 +23,7 @@ from kafka_py.config.standalone import standalone_properties, with_settings
 from kafka_py.config.topic import topic_log_config, topic_values
 from kafka_py.controller.node import ControllerNode
 from kafka_py.controller.settings import ControllerSettings, Voter
+from kafka_py.metadata.authorizer import Authorizer
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.types import ChangedMetadata, Endpoint
 from kafka_py.metrics import Metrics
@@ -179,6 +180,7 @@ class Broker:
                 self.config["max.incremental.fetch.session.cache.slots"], self._random
             ),
             metrics=Metrics(),
+            authorizer=self._authorizer(controller.image),
         )
         node.listeners = opened.listeners
         self._serve_setup(node, replicas)
@@ -197,6 +199,16 @@ class Broker:
         self._stop.push_async_callback(self._leave)
         for name, bound in opened.bound.items():
             await bound.serve(self._connections(opened.listeners[name]))
+
+    def _authorizer(self, image: MetadataImage) -> Authorizer | None:
+        settings = self.config.authorizer
+        if settings is None:
+            return None
+        made = Authorizer(
+            super_users=settings.super_users, allow_if_no_acl=settings.allow_if_no_acl
+        )
+        made.follow(image)
+        return made
 
     def _open_controller(self, opened: Opened, incarnation_id: bytes) -> ControllerNode:
         endpoints = tuple(
@@ -301,6 +313,8 @@ class Broker:
         concerned = changed.everything or any(kind == broker for kind, _ in changed.configs)
         if concerned and on_config_change(self.config, image.configs, self.config.node_id):
             self._settings_changed()
+        if self.node.authorizer is not None:
+            self.node.authorizer.follow(image, changed)
         self.node.replicas.apply(image, changed, now_ms=self._clock.monotonic_ms())
         self.node.groups.image_changed(image, changed)
         self._hub.touch_later()

@@ -21,6 +21,7 @@ cdef class Hub:
     cdef object clock_now
     cdef object clock_monotonic
     cdef object dispatch
+    cdef object grants_of               # principal, host -> Grants or None
     cdef object route
     cdef Blocks blocks
     cdef readonly set connections
@@ -63,7 +64,8 @@ cdef class Connection(Peer):
     cdef readonly double active_at
     cdef readonly double frame_at       # when the unfinished frame began, 0 when there is none
     cdef readonly double sent_at        # when the waiting output last shrank
-    cdef public object principal
+    cdef readonly object principal
+    cdef object grants                  # what the authorizer lets this caller do; None without one
     cdef public str software_name
     cdef public str software_version
     cdef Py_ssize_t request_bytes_max

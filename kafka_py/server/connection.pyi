@@ -1,7 +1,6 @@
 """Types of kafka_py.server.connection; what it does is said in connection.pyx."""
 
 import asyncio
-from typing import Any
 
 from kafka_py.coordinator.offsets.commit_path import CommitPath
 from kafka_py.server.fast_path import FastPath
@@ -36,10 +35,12 @@ class Connection:
     """One client's connection, compiled."""
 
     host: str
-    principal: Any
+    principal: str
     software_name: str
     software_version: str
     def __init__(self, hub: Hub, listening: Listening) -> None: ...
+    def authenticated(self, principal: str) -> None:
+        """Whose requests come from now on: ``type:name``."""
     def close(self) -> None:
         """Close now; unsent bytes are dropped."""
     def close_when_idle(self) -> None:

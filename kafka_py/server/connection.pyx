@@ -31,6 +31,7 @@ from kcore.endian cimport load_be16, load_be32
 
 from kafka_py.protocol.errors import ErrorCode, ProtocolError
 from kafka_py.server.coordinators import java_address
+from kafka_py.server.grants import grants_of
 from kafka_py.server.dispatch import CloseConnection, RequestContext, dispatch, route, unsupported_api_versions
 
 log = logging.getLogger("kafka_py.server")
@@ -68,6 +69,7 @@ cdef class Hub:
         self.clock_now = node.clock.now_ms
         self.clock_monotonic = node.clock.monotonic_ms
         self.dispatch = dispatch
+        self.grants_of = grants_of(node)
         self.route = route
         self.blocks = Blocks()
         self.connections = set()
@@ -154,7 +156,6 @@ cdef class Connection(Peer):
         self.fd = -1
         self.writer_fd = -1
         self.host = ""
-        self.principal = "User:ANONYMOUS"
         self.software_name = "unknown"
         self.software_version = "unknown"
         self.request_bytes_max = hub.limits.request_bytes_max
@@ -169,6 +170,7 @@ cdef class Connection(Peer):
         self.transport = transport
         peer = transport.get_extra_info("peername")
         self.host = peer[0] if peer else ""
+        self.authenticated("User:ANONYMOUS")
         self.opened_at = self.active_at = self.sent_at = monotonic()
         delay = self.hub.limits.admit(self, self.listening)
         if delay < 0 or self.hub.closing:
@@ -186,6 +188,11 @@ cdef class Connection(Peer):
             # Pausing has no effect yet: both loops begin to read after this call, whatever it did.
             self.held = True
             self.hub.loop.call_later(delay, self.let_go)
+
+    def authenticated(self, principal):
+        """Whose requests come from now on: ``type:name``."""
+        self.principal = principal
+        self.grants = self.hub.grants_of(principal, self.host)
 
     def let_go(self):
         """The creation rate allows one more: take what it has sent."""
@@ -335,6 +342,8 @@ cdef class Connection(Peer):
             externals = len(out.externals)
             unsent = out.unsent
             outcome = DECLINED
+            if self.grants is not None:
+                hub.fast.permitted = self.grants.topics(key, version)
             if key == KEY_PRODUCE:
                 if 3 <= version <= 13:
                     outcome = hub.fast.produce(out, None, p + at, n - at, version, correlation)
@@ -432,6 +441,7 @@ cdef class Connection(Peer):
         cdef CommitReply committing
         cdef bytes frame
         cdef long long now_ms = self.hub.fast.now_ms
+        path.grants = self.grants
         if key == KEY_OFFSET_COMMIT:
             frame = path.commit(p + at, n - at, version, correlation, now_ms)
         elif key == KEY_HEARTBEAT:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final
@@ -21,8 +21,10 @@ from kafka_py.coordinator.machine import Caller, Moment
 from kafka_py.coordinator.offsets.commit_path import CommitPath
 from kafka_py.coordinator.runtime import AppendFailed, Ask, Runtime
 from kafka_py.coordinator.shard import GroupShard
+from kafka_py.metadata.authorizer import Subject
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.types import ChangedMetadata
+from kafka_py.protocol.acl_types import Operation, ResourceType
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.replication.partition import Partition
 from kafka_py.server.produce_errors import error_code
@@ -288,6 +290,14 @@ class GroupCoordinators:
             if index not in self._led:
                 self._load(index, partition)
 
+    def _describable(self, caller: Caller, topics: Iterable[str]) -> set[str]:
+        """The topics that a caller may describe: a pattern matches no others."""
+        authorizer = self._node.authorizer
+        assert authorizer is not None
+        subject = Subject(caller.principal, caller.client_host[1:])
+        kind, operation = ResourceType.TOPIC, Operation.DESCRIBE
+        return {name for name in topics if authorizer.allows(subject, operation, kind, name)}
+
     def _unload(self, index: int) -> None:
         led = self._led.pop(index)
         if led.runtime is not None:
@@ -301,6 +311,7 @@ class GroupCoordinators:
             settings=self._node.config,
             image=self._node.image,
             new_id=self._new_id,
+            describable=None if self._node.authorizer is None else self._describable,
         )
         self._led[index] = led = Led(partition, shard)
         opened = partition.log

@@ -17,9 +17,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from kafka_py.protocol.acl_types import Operation
 from kafka_py.protocol.api_versions import ApiVersionsResponse
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.registry import API, Api, ApiKey
+from kafka_py.server.access import access_of
+from kafka_py.server.refusals import refuse
 
 if TYPE_CHECKING:
     from kafka_py.server.node import Node
@@ -69,17 +72,23 @@ class RequestContext:
     role: str = BROKER
     connection: Any = None
     request_bytes: int = 0
+    #: Of a CreateTopics: the topics whose configs the caller may see; None for all.
+    describable_topics: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row of the table: the handler of an API on one kind of listener, and its versions."""
+    """One row of the table: the handler of an API on one kind of listener, and its versions.
+
+    `cluster`: what must be allowed on the cluster for the handler to be called at all.
+    """
 
     api: Api
     handler: Handler
     lowest: int
     highest: int
     advertised_lowest: int
+    cluster: Operation | None = None
 
     @property
     def key(self) -> int:
@@ -97,12 +106,15 @@ def handles(
     versions: tuple[int, int] | None = None,
     on: tuple[str, ...] = (BROKER,),
     advertised_lowest: int | None = None,
+    cluster: Operation | None = None,
 ) -> Callable[[Handler], Handler]:
     """Register the decorated function for ``key`` on the listeners ``on``.
 
     ``versions`` narrows the schema's own range (inclusive) to what the handler really does;
     ``advertised_lowest`` is for Produce alone, whose versions 0-2 are advertised for librdkafka's
-    sake and refused (KAFKA-18659).
+    sake and refused (KAFKA-18659). ``cluster`` is the operation that a caller must be allowed on
+    the cluster: others get CLUSTER_AUTHORIZATION_FAILED for the whole request. What an API asks of
+    single topics, groups or transactional ids, its handler checks (`kafka_py.server.access`).
     """
 
     def register(handler: Handler) -> Handler:
@@ -114,6 +126,7 @@ def handles(
             lowest,
             highest,
             lowest if advertised_lowest is None else advertised_lowest,
+            cluster,
         )
         for role in on:
             assert key not in _ROUTES[role], f"two handlers for {api.name} on the {role} listener"
@@ -190,6 +203,9 @@ def dispatch(
     # Bytes behind the request are passed over, as Apache's broker does: librdkafka's Metadata
     # request for all topics has three too many.
     request, _ = row.api.request.decode_from(body, 0, version)
+    if row.cluster is not None and not access_of(node, context).cluster(row.cluster):
+        refused = refuse(request, version, ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+        return encode_response(row, version, context.correlation_id, refused)
     answer = row.handler(node, context, request)
     if isinstance(answer, Awaitable):
         return _encode_later(row, context, answer)

@@ -40,6 +40,7 @@ cdef class FastPath:
     cdef public long long now_ms
     cdef public Py_ssize_t fetch_bytes_max
     cdef public Py_ssize_t off_loop_bytes
+    cdef public object permitted        # key of a topic -> whether the caller may; None: there is nobody to ask
     cdef public long produced
     cdef public long fetched
     cdef bytes last_key

@@ -1,5 +1,7 @@
 """Types of kafka_py.server.fast_path; what it does is said in fast_path.pyx."""
 
+from collections.abc import Mapping
+
 from kafka_py.replication.replica_manager import ReplicaManager
 
 class FastPath:
@@ -9,6 +11,7 @@ class FastPath:
     now_ms: int
     fetch_bytes_max: int
     off_loop_bytes: int
+    permitted: Mapping[bytes, bool] | None
     produced: int
     fetched: int
     def request(self, key: int, version: int, body: bytes | memoryview) -> tuple[int, bytes]:

@@ -100,7 +100,8 @@ cdef class FastPath:
     """What the compiled paths need to know; one for all connections of a node.
 
     ``now_ms`` is set at every wake-up; ``wait_for_flush`` says whether acks=all waits for the disk; batches that are
-    compressed and longer than ``off_loop_bytes`` are left to the general path, which checks them in a worker.
+    compressed and longer than ``off_loop_bytes`` are left to the general path, which checks them in a worker. Where the
+    node has an authorizer, ``permitted`` is set for every request: a topic that the caller may not use is declined.
     """
 
     def __init__(self, replicas, *, bint wait_for_flush, Py_ssize_t fetch_bytes_max, Py_ssize_t off_loop_bytes):
@@ -168,6 +169,8 @@ cdef class FastPath:
                 return DECLINED
             known = hosted.get(self.key(topics[t].name, topics[t].size))
             if known is None:
+                return DECLINED
+            if self.permitted is not None and not self.permitted[self.last_key]:
                 return DECLINED
             found = <dict>known
             topics[t].first = pieces_count
@@ -302,6 +305,8 @@ cdef class FastPath:
                 return DECLINED
             known = hosted.get(self.key(topics[t].name, topics[t].size))
             if known is None:
+                return DECLINED
+            if self.permitted is not None and not self.permitted[self.last_key]:
                 return DECLINED
             found = <dict>known
             topics[t].first = pieces_count

@@ -156,7 +156,7 @@ class Gap(NamedTuple):
 TRANSACTIONS: Final = "transactions are not there yet"
 SHARE: Final = "share groups are not there yet"
 STREAMS: Final = "streams groups are not there yet"
-SECURITY: Final = "there is no authentication or authorization yet"
+SECURITY: Final = "there is no authentication yet"
 QUOTAS: Final = "there are no quotas yet"
 VOTERS: Final = "a quorum's voters cannot be changed while it runs"
 
@@ -166,13 +166,13 @@ MISSING: Final[Mapping[str, Mapping[str, tuple[int, ...]]]] = {
         TRANSACTIONS: (24, 25, 26, 27, 28, 65, 66),
         SHARE: (76, 77, 78, 79, 83, 84, 85, 86, 87, 90, 91, 92),
         STREAMS: (88, 89),
-        SECURITY: (17, 29, 30, 31, 36, 38, 39, 40, 41, 50, 51),
+        SECURITY: (17, 36, 38, 39, 40, 41, 50, 51),
         QUOTAS: (48, 49),
         VOTERS: (80, 81),
         "replicas are not moved between log directories yet": (34,),
     },
     CONTROLLER: {
-        SECURITY: (17, 29, 30, 31, 36, 38, 39, 40, 41, 50, 51),
+        SECURITY: (17, 36, 38, 39, 40, 41, 50, 51),
         QUOTAS: (49,),
         VOTERS: (80, 81, 82),
         "nobody forwards requests in envelopes: a combined node asks its controller directly": (

@@ -20,6 +20,7 @@ from kafka_py.protocol.errors import ErrorCode
 if TYPE_CHECKING:
     from kafka_py.config.broker import BrokerConfig
     from kafka_py.controller.node import ControllerNode
+    from kafka_py.metadata.authorizer import Authorizer
     from kafka_py.metadata.image import MetadataImage
     from kafka_py.replication.replica_manager import ReplicaManager
     from kafka_py.server.coordinators import GroupCoordinators
@@ -58,7 +59,8 @@ class Node:
         ...). metrics: counters by name. cluster_id, node_id, broker_epoch: identity; the epoch is
         -1 until the broker is registered. listeners: the bound listeners by name. sessions:
         incremental fetch sessions (KIP-227). flusher: the group commit that acks=all waits for.
-        groups: the group coordinators of this node.
+        groups: the group coordinators of this node. authorizer: who decides what clients may do,
+        None where everything is allowed; handlers ask it through `kafka_py.server.access`.
         touch: look at waiting requests soon, since a partition moved. wake_at: told a deadline
         (monotonic milliseconds), the node looks at its waiters then.
     """
@@ -74,6 +76,7 @@ class Node:
         replicas: "ReplicaManager",
         sessions: "FetchSessions",
         metrics: Metrics,
+        authorizer: "Authorizer | None" = None,
     ) -> None:
         self.config = config
         self.clock = clock
@@ -83,6 +86,7 @@ class Node:
         self.replicas = replicas
         self.sessions = sessions
         self.metrics = metrics
+        self.authorizer = authorizer
         self.broker_epoch = -1
         self.listeners: dict[str, Listening] = {}
         self.fenced = True

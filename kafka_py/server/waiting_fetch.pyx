@@ -56,6 +56,8 @@ cdef class WaitingFetch:
         cdef int outcome
         # ReplicaId stood before MaxWaitMs until version 14 (KIP-903).
         store_be32(p + (4 if self.version <= 14 else 0), <uint32_t>max(0, self.deadline_ms - now_ms))
+        # Whether the caller may read was decided when the request came, as Apache decides it.
+        self.fast.permitted = None
         outcome = self.fast.fetch(scratch, p, len(self.body), self.version, self.correlation)
         if outcome == HUNGRY:
             return False

@@ -177,7 +177,7 @@ def test_a_directory_in_use(tmp_path):
         (("--set", "log.segment.bytes=5"), "Invalid value 5 for configuration log.segment.bytes: Value must be at least 1048576"),
         (("--set", "nonsense"), "--set nonsense: KEY=VALUE is wanted"),
         (("--listen", "127.0.0.1:port"), "'127.0.0.1:port' is no address: HOST:PORT is wanted, such as 127.0.0.1:9092"),
-        (("--set", "authorizer.class.name=a.B"), "authorizer.class.name=a.B is not supported by kafka_py: there is no authorizer yet"),
+        (("--set", "authorizer.class.name=a.B"), "authorizer.class.name=a.B is not supported by kafka_py: Java classes cannot be loaded, and org.apache.kafka.metadata.authorizer.StandardAuthorizer is the only one built in"),
     ],
 )  # fmt: skip
 def test_a_bad_configuration(tmp_path, arguments, reason):

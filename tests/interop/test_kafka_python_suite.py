@@ -37,8 +37,6 @@ def suite_node() -> Iterator[Node]:
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "true",
     }
-    if apache.against() != "apache":
-        del properties["authorizer.class.name"], properties["allow.everyone.if.no.acl.found"]
     with apache.temporary_directory("kafka-python-suite") as directory:
         node = apache.node_under_test(directory, properties)
         # One test assigns replicas to broker 0, another wants the advertised address configured.

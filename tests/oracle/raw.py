@@ -30,9 +30,11 @@ UNKNOWN_ID = "AAAAAAAAAAAAAAAAAAAAZA"
 class RawClient:
     """One connection. Requests and replies are kafka_py.protocol's messages."""
 
-    def __init__(self, port: int, timeout_s: float = 15.0) -> None:
-        """Connect to 127.0.0.1:``port``."""
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+    def __init__(self, port: int, timeout_s: float = 15.0, source: str = "127.0.0.1") -> None:
+        """Connect to 127.0.0.1:``port``, from the address ``source`` of this machine."""
+        self._socket = socket.create_connection(
+            ("127.0.0.1", port), timeout=timeout_s, source_address=(source, 0)
+        )
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._correlation = 0
 
@@ -166,6 +168,8 @@ class Recorder:
     answers: list[Answer] = field(default_factory=list)
     #: More masks for one scenario: name of the field -> function.
     masks: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    #: The address to connect from.
+    source: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
         self._client: RawClient | None = None
@@ -174,7 +178,7 @@ class Recorder:
     def client(self) -> RawClient:
         """The connection; made anew after the broker has closed one."""
         if self._client is None:
-            self._client = RawClient(self.port)
+            self._client = RawClient(self.port, source=self.source)
         return self._client
 
     def quiet(self, api: ApiKey, version: int | None = None, **fields: Any) -> Any:

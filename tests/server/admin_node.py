@@ -35,6 +35,7 @@ class AdminNode:
         self.replies = []
         self.created = []
         self.controller = self
+        self.authorizer = None
         self.leader_id = 1
         self.replicas = self
         self.log_dirs = []

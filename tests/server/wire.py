@@ -12,9 +12,12 @@ from kafka_py.protocol.registry import API, ApiKey
 class Wire:
     """One connection. `send` and `receive` may be pipelined; `call` does both."""
 
-    def __init__(self, bootstrap: str, timeout_s: float = 10.0) -> None:
+    def __init__(self, bootstrap: str, timeout_s: float = 10.0, source: str = "") -> None:
+        """`source`: the address to connect from."""
         host, _, port = bootstrap.rpartition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=timeout_s)
+        self.socket = socket.create_connection(
+            (host, int(port)), timeout=timeout_s, source_address=(source, 0)
+        )
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.correlation = 0
         self.waiting: list[tuple[int, Any, int]] = []

@@ -146,7 +146,7 @@ class _Joining:
             request.session_timeout_ms,
             self.rebalance_timeout_ms,
         )
-        then = regexes.refresh(shard, group, member, updated, self.now, is_new=False)
+        then = regexes.refresh(shard, group, member, updated, self.caller, self.now, is_new=False)
         replies = [Delivery(reply, self._joined(final))]
         return Result(records=self.written, replies=replies, then=then)
 

@@ -350,7 +350,7 @@ def _stay(
     )
     if joins or _is_full(request) or final.assigned != member.assigned:
         response.assignment = _assignment(final.assigned)
-    then = regexes.refresh(shard, group, member, updated, now, is_new=is_new_regex)
+    then = regexes.refresh(shard, group, member, updated, caller, now, is_new=is_new_regex)
     replies = [*migration.released(shard, group, now), Delivery(reply, response)]
     return Result(records=written, replies=replies, then=then)
 

@@ -23,7 +23,7 @@ from kafka_py.coordinator.consumer.group import ConsumerGroup, ResolvedRegex
 from kafka_py.coordinator.consumer.member import Member
 from kafka_py.coordinator.consumer.regex import InvalidPattern, Pattern, compile_pattern, resolve
 from kafka_py.coordinator.consumer.targets import REFRESH_INTERVAL_MS
-from kafka_py.coordinator.machine import CoordinatorRecord, Moment, Result, Then
+from kafka_py.coordinator.machine import Caller, CoordinatorRecord, Moment, Result, Then
 from kafka_py.protocol.errors import ApiError, ErrorCode
 
 if TYPE_CHECKING:
@@ -72,11 +72,19 @@ def update(
 
 
 def refresh(
-    shard: GroupShard, group: ConsumerGroup, old: Member, new: Member, now: Moment, *, is_new: bool
+    shard: GroupShard,
+    group: ConsumerGroup,
+    old: Member,
+    new: Member,
+    caller: Caller,
+    now: Moment,
+    *,
+    is_new: bool,
 ) -> Then | None:
     """What to do once the heartbeat is committed: resolve the group's patterns, or nothing.
 
-    ``is_new``: the member came with a pattern that nobody had.
+    ``is_new``: the member came with a pattern that nobody had. Topics that the caller, whose
+    heartbeat it is, may not describe are not matched.
     """
     if not (is_new or group.regex_counts) or group.group_id in shard.topics.resolving:
         return None
@@ -100,7 +108,7 @@ def refresh(
         shard.topics.resolving.discard(group.group_id)
         if error is not ErrorCode.NONE:
             return Result()
-        return _resolve(shard, group.group_id, expressions, then_now)
+        return _resolve(shard, group.group_id, expressions, caller, then_now)
 
     return then
 
@@ -118,7 +126,9 @@ def _in_order(group: ConsumerGroup, old: Member, new: Member) -> list[str]:
     return [text for text in java_order(put, string_hash, capacity) if text in counts]
 
 
-def _resolve(shard: GroupShard, group_id: str, expressions: list[str], now: Moment) -> Result:
+def _resolve(
+    shard: GroupShard, group_id: str, expressions: list[str], caller: Caller, now: Moment
+) -> Result:
     """Look up what the patterns match; the group's epoch grows when that changed."""
     group = shard.groups.get(group_id)
     if not isinstance(group, ConsumerGroup):
@@ -126,6 +136,9 @@ def _resolve(shard: GroupShard, group_id: str, expressions: list[str], now: Mome
     version = shard.image.offset
     patterns = {text: _compiled(text) for text in expressions if text in group.regex_counts}
     found = resolve(filter(None, patterns.values()), shard.image.topics)
+    if shard.describable is not None:
+        shown = shard.describable(caller, set().union(*found.values()))
+        found = {pattern: topics.intersection(shown) for pattern, topics in found.items()}
     written: list[CoordinatorRecord] = []
     names = set(group.name_counts)
     bump = False

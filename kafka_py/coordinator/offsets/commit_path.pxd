@@ -45,6 +45,7 @@ cdef class CommitPath:
     cdef dict by_group          # bytes of the group id -> GroupRow
     cdef dict by_name           # bytes of the topic's name -> TopicRow
     cdef dict by_id
+    cdef public object grants   # of the caller; None: there is nobody to ask
     cdef public bint modern     # the consumer protocol is offered
     cdef object moment          # what time it is, asked for once in a wake-up
     cdef int64_t moment_ms

@@ -1,12 +1,20 @@
 """OffsetCommit and heartbeats as they nearly always are, without objects for the wire's fields."""
 
 from collections.abc import Callable
-from typing import final
+from typing import Protocol, final
 
 from kafka_py.coordinator.batch import PendingBatch
 from kafka_py.coordinator.machine import Moment
 from kafka_py.coordinator.shard import GroupShard
 from kafka_py.metadata.image import MetadataImage
+
+class Grants(Protocol):
+    """What one caller may do, by the authorizer."""
+
+    def may_commit(self, group_id: str, topics: list[str]) -> bool:
+        """Whether the caller may read the group and all of these topics."""
+    def may_join(self, group_id: str) -> bool:
+        """Whether the caller may read the group."""
 
 @final
 class CommitPath:
@@ -17,6 +25,10 @@ class CommitPath:
     (`Runtime.settled`); None where no coordinator is loaded. It is remembered until the batch is
     closed or `groups_moved`.
     """
+
+    grants: Grants | None
+    """What the next caller may do; None where everything is allowed. What is not allowed is for the
+    general path."""
 
     modern: bool
     """Whether the consumer protocol is offered; False at first."""

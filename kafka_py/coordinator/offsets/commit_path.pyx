@@ -136,6 +136,10 @@ cdef class CommitPath:
         topics = self.find_topics(version)
         if topics is None:
             return None
+        if self.grants is not None and not self.grants.may_commit(
+            row.group_id, [(<TopicRow>topic).name for topic in topics]
+        ):
+            return None
         try:
             texts = self.texts()
             member_id = decode(member) if member.size else ""
@@ -177,6 +181,8 @@ cdef class CommitPath:
             return None
         row = self.find_group(group_id.p, group_id.size)
         if row is None or row.pending.count or not row.settled():
+            return None
+        if self.grants is not None and not self.grants.may_join(row.group_id):
             return None
         group = row.groups.get(row.group_id)
         if group is None:
@@ -227,6 +233,8 @@ cdef class CommitPath:
             return None
         row = self.find_group(group_id.p, group_id.size)
         if row is None or row.pending.count or not row.settled():
+            return None
+        if self.grants is not None and not self.grants.may_join(row.group_id):
             return None
         group = row.groups.get(row.group_id)
         if group is None:

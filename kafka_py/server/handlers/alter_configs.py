@@ -4,7 +4,8 @@ Behaviour: as Apache Kafka 4.3.1. The broker checks what only it can (each resou
 once, no null values, whether a broker's settings may change while it runs), sets the levels of its
 own loggers, and sends the rest to the controller, which checks topics, groups and client metrics
 and writes the records. Broker settings may only be changed through the broker they belong to, the
-defaults of all through any.
+defaults of all through any. All take ALTER_CONFIGS: on the topic, on the group, or for the other
+kinds on the cluster.
 
 Known differences: an error over several values comes without Java's "requirement failed: ", a
 refused number of threads without Kafka's wrapping of one exception into another.
@@ -20,6 +21,7 @@ from kafka_py.config import dynamic
 from kafka_py.config.broker import BROKER
 from kafka_py.config.definition import ConfigError, ConfigType, parse_int, to_text
 from kafka_py.config.names import topic_name_fault
+from kafka_py.protocol.acl_types import Operation
 from kafka_py.protocol.configs import (
     AlterConfigsRequest,
     AlterConfigsResponse,
@@ -28,11 +30,13 @@ from kafka_py.protocol.configs import (
 )
 from kafka_py.protocol.errors import ApiError, ErrorCode
 from kafka_py.protocol.registry import ApiKey
+from kafka_py.server.access import Access, access_of
 from kafka_py.server.dispatch import BROKER as ON_BROKER
 from kafka_py.server.dispatch import CONTROLLER as ON_CONTROLLER
 from kafka_py.server.dispatch import RequestContext, handles
 from kafka_py.server.handlers import broker_loggers
 from kafka_py.server.handlers.broker_loggers import APPEND, DELETE, SET, SUBTRACT
+from kafka_py.server.handlers.describe_configs import DENIED, protected
 
 if TYPE_CHECKING:
     from kafka_py.server.node import Node
@@ -134,6 +138,7 @@ def settings_after(
 
 def check_incremental(
     node: Node,
+    access: Access,
     resource: IncrementalAlterConfigsRequest.AlterConfigsResource,
     validate_only: bool,
 ) -> Answer | None:
@@ -149,6 +154,8 @@ def check_incremental(
             ],
         )
         if kind == BROKER_LOGGER:
+            if not access.cluster(Operation.ALTER_CONFIGS):
+                return ErrorCode.CLUSTER_AUTHORIZATION_FAILED, None
             broker_loggers.check_node(name, node.node_id)
             broker_loggers.change(resource.configs, validate_only=validate_only)
             return OK
@@ -214,6 +221,12 @@ async def persist(
     response_class: Any,
 ) -> Any:
     """Send what is left to the controller, and put all answers in the order of the request."""
+    access = access_of(node, context)
+    for position, resource in enumerate(request.resources):
+        if position not in answers:
+            kind, name = protected(resource)
+            if not access.may(Operation.ALTER_CONFIGS, kind, name):
+                answers[position] = (DENIED[kind], DENIED[kind].message)
     rest = [r for i, r in enumerate(request.resources) if i not in answers]
     by_resource: dict[tuple[int, str], Answer] = {}
     if rest:
@@ -242,8 +255,9 @@ async def incremental_alter_configs(
     node: Node, context: RequestContext, request: IncrementalAlterConfigsRequest
 ) -> IncrementalAlterConfigsResponse:
     """Set, delete, append to and subtract from single settings (KIP-339)."""
+    access = access_of(node, context)
     answers = preprocess(
-        request.resources, lambda r: check_incremental(node, r, request.validate_only)
+        request.resources, lambda r: check_incremental(node, access, r, request.validate_only)
     )
     response: IncrementalAlterConfigsResponse = await persist(
         node, context, request, answers, IncrementalAlterConfigsResponse

@@ -3,7 +3,7 @@
 Behaviour: as Apache Kafka 4.3.1. On a broker's listener the live brokers (the fenced ones too with
 include_fenced_brokers), on a controller's listener the controllers (KIP-919); asking one for the
 other is MISMATCHED_ENDPOINT_TYPE (114). The controller id is that of a live broker on a broker's
-listener, and that of the active controller on a controller's.
+listener, and that of the active controller on a controller's, which takes ALTER on the cluster.
 
 Known differences: none.
 """
@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from kafka_py.protocol.acl_types import Operation
 from kafka_py.protocol.cluster import DescribeClusterRequest, DescribeClusterResponse
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.registry import ApiKey
+from kafka_py.server.access import access_of
 from kafka_py.server.dispatch import BROKER, CONTROLLER, RequestContext, handles
-from kafka_py.server.handlers.metadata import CLUSTER_OPERATIONS, NOT_ASKED
+from kafka_py.server.handlers.metadata import NOT_ASKED
 
 if TYPE_CHECKING:
     from kafka_py.server.node import Node
@@ -41,7 +43,8 @@ def wrong_endpoint(asked: int, here: int) -> DescribeClusterResponse | None:
     )
 
 
-@handles(ApiKey.DESCRIBE_CLUSTER, on=(BROKER, CONTROLLER))
+@handles(ApiKey.DESCRIBE_CLUSTER)
+@handles(ApiKey.DESCRIBE_CLUSTER, on=(CONTROLLER,), cluster=Operation.ALTER)
 def describe_cluster(
     node: Node, context: RequestContext, request: DescribeClusterRequest
 ) -> DescribeClusterResponse:
@@ -59,12 +62,13 @@ def describe_cluster(
     else:
         entries = controllers(node, context.listener)
         controller_id = node.controller.leader_id
+    access = access_of(node, context)
     operations = request.include_cluster_authorized_operations
     response = DescribeClusterResponse(
         cluster_id=node.cluster_id,
         controller_id=controller_id,
         brokers=entries,
-        cluster_authorized_operations=CLUSTER_OPERATIONS if operations else NOT_ASKED,
+        cluster_authorized_operations=access.cluster_operations() if operations else NOT_ASKED,
     )
     if context.api_version >= 1:
         response.endpoint_type = here

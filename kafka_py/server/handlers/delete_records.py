@@ -3,6 +3,7 @@
 Behaviour: as Apache Kafka 4.3.1. -1 is the high watermark; above it, or below -1, is
 OFFSET_OUT_OF_RANGE; topics that are only compacted are POLICY_VIOLATION, Kafka's own topics
 INVALID_TOPIC_EXCEPTION. Segments that lie wholly below the new start go with the next retention.
+Topics take DELETE.
 
 Known differences: none with one replica (with more, the answer would wait for the followers).
 """
@@ -11,9 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kafka_py.protocol.acl_types import Operation
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.protocol.topics import DeleteRecordsRequest, DeleteRecordsResponse
+from kafka_py.server.access import access_of
 from kafka_py.server.dispatch import RequestContext, handles
 from kcore.errors import KcoreError, OffsetOutOfRange
 
@@ -29,12 +32,15 @@ def delete_records(
 ) -> DeleteRecordsResponse:
     """Answer for every partition."""
     result = DeleteRecordsResponse.DeleteRecordsTopicResult
+    allowed = access_of(node, context).topics(Operation.DELETE, (t.name for t in request.topics))
     response = DeleteRecordsResponse(
         topics=[
             result(
                 name=topic.name,
                 partitions=[
                     delete(node, topic.name, one.partition_index, one.offset)
+                    if topic.name in allowed
+                    else denied(one.partition_index)
                     for one in topic.partitions
                 ],
             )
@@ -43,6 +49,12 @@ def delete_records(
     )
     node.touch()
     return response
+
+
+def denied(index: int) -> Said:
+    """The answer to who may not delete records of the topic."""
+    error = int(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+    return Said(partition_index=index, low_watermark=-1, error_code=error)
 
 
 def delete(node: Node, topic: str, index: int, before_offset: int) -> Said:

@@ -3,7 +3,8 @@
 Behaviour: as Apache Kafka 4.3.1, for topics, brokers (this one, or the defaults of all), broker
 loggers, client metrics subscriptions and groups. Sources, synonyms and their order are Kafka's:
 dynamic of this broker, dynamic of all, static, default; weaker names that stand before the key's
-own are left out. Secrets are null.
+own are left out. Secrets are null. All take DESCRIBE_CONFIGS: on the topic, on the group, or for
+the other kinds on the cluster.
 
 Known differences: entries are sorted by name (Kafka's order is that of a hash map); the
 documentation texts are ours; the broker has our own kafka_py.* keys as well.
@@ -19,9 +20,11 @@ from kafka_py.config.broker import BROKER
 from kafka_py.config.definition import ConfigDef, ConfigKey, parse_int, to_text
 from kafka_py.config.dynamic import QUOTA_KEYS, base_name, is_dynamic, synonyms
 from kafka_py.config.names import topic_name_fault
+from kafka_py.protocol.acl_types import CLUSTER_NAME, Operation, ResourceType
 from kafka_py.protocol.configs import DescribeConfigsRequest, DescribeConfigsResponse
 from kafka_py.protocol.errors import ApiError, ErrorCode
 from kafka_py.protocol.registry import ApiKey
+from kafka_py.server.access import access_of
 from kafka_py.server.dispatch import BROKER as ON_BROKER
 from kafka_py.server.dispatch import CONTROLLER as ON_CONTROLLER
 from kafka_py.server.dispatch import RequestContext, handles
@@ -280,6 +283,7 @@ def describe_configs(
     node: Node, context: RequestContext, request: DescribeConfigsRequest
 ) -> DescribeConfigsResponse:
     """Answer for each resource by itself."""
+    access = access_of(node, context)
     kinds = (TOPIC, BROKER_TYPE, BROKER_LOGGER, CLIENT_METRICS, GROUP)
     if any(resource.resource_type not in kinds for resource in request.resources):
         # Kafka takes a resource that it does not know for a malformed request.
@@ -287,8 +291,36 @@ def describe_configs(
             results=[refused(r, ErrorCode.INVALID_REQUEST, UNEXPECTED) for r in request.resources]
         )
     return DescribeConfigsResponse(
-        results=[describe_resource(node, request, resource) for resource in request.resources]
+        results=[
+            describe_resource(node, request, resource)
+            if access.may(Operation.DESCRIBE_CONFIGS, *protected(resource))
+            else denied(resource)
+            for resource in request.resources
+        ]
     )
+
+
+def protected(resource: Resource) -> tuple[ResourceType, str]:
+    """What is protected of a resource whose settings are asked for: topic, group or the cluster."""
+    if resource.resource_type == TOPIC:
+        return ResourceType.TOPIC, resource.resource_name
+    if resource.resource_type == GROUP:
+        return ResourceType.GROUP, resource.resource_name
+    return ResourceType.CLUSTER, CLUSTER_NAME
+
+
+#: What those are told who may not see or change the settings of a resource.
+DENIED: Final = {
+    ResourceType.TOPIC: ErrorCode.TOPIC_AUTHORIZATION_FAILED,
+    ResourceType.GROUP: ErrorCode.GROUP_AUTHORIZATION_FAILED,
+    ResourceType.CLUSTER: ErrorCode.CLUSTER_AUTHORIZATION_FAILED,
+}
+
+
+def denied(resource: Resource) -> Result:
+    """The answer to who may not see the settings of a resource."""
+    error = DENIED[protected(resource)[0]]
+    return refused(resource, int(error), error.message)
 
 
 def describe_resource(node: Node, request: DescribeConfigsRequest, resource: Resource) -> Result:

@@ -1,7 +1,7 @@
 """DescribeProducers (key 61), version 0: the producers that a partition remembers (KIP-664).
 
 Behaviour: as Apache Kafka 4.3.1: every producer id with its epoch, last sequence, last timestamp
-and open transaction.
+and open transaction. Topics take READ.
 
 Known differences: none.
 """
@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kafka_py.protocol.acl_types import Operation
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.protocol.transactions import DescribeProducersRequest, DescribeProducersResponse
+from kafka_py.server.access import access_of
 from kafka_py.server.dispatch import RequestContext, handles
 
 if TYPE_CHECKING:
@@ -26,15 +28,25 @@ def describe_producers(
     node: Node, context: RequestContext, request: DescribeProducersRequest
 ) -> DescribeProducersResponse:
     """Answer for every partition."""
+    allowed = access_of(node, context).topics(Operation.READ, (t.name for t in request.topics))
     return DescribeProducersResponse(
         topics=[
             DescribeProducersResponse.TopicResponse(
                 name=topic.name,
-                partitions=[describe(node, topic.name, index) for index in topic.partition_indexes],
+                partitions=[
+                    describe(node, topic.name, index) if topic.name in allowed else denied(index)
+                    for index in topic.partition_indexes
+                ],
             )
             for topic in request.topics
         ]
     )
+
+
+def denied(index: int) -> Said:
+    """The answer to who may not read the topic."""
+    error = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+    return Said(partition_index=index, error_code=int(error), error_message=error.message)
 
 
 def describe(node: Node, topic: str, index: int) -> Said:

@@ -2,7 +2,8 @@
 
 Behaviour: as Apache Kafka 4.3.1. Topics come sorted by name, with at most
 max.request.partition.size.limit partitions an answer; the cursor says where the next page begins.
-An empty list asks for all topics.
+An empty list asks for all topics. Topics take DESCRIBE: others are left out of all topics, and
+TOPIC_AUTHORIZATION_FAILED where they were asked for.
 
 Known differences: an empty topic name is answered with INVALID_TOPIC_EXCEPTION for that entry;
 Kafka answers the whole request with UNKNOWN_SERVER_ERROR.
@@ -13,15 +14,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kafka_py.config.names import INTERNAL_TOPICS
+from kafka_py.protocol.acl_types import Operation, ResourceType
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.metadata import (
     DescribeTopicPartitionsRequest,
     DescribeTopicPartitionsResponse,
 )
 from kafka_py.protocol.registry import ApiKey
+from kafka_py.server.access import access_of
 from kafka_py.server.dispatch import RequestContext, handles
 from kafka_py.server.handlers.metadata import (
-    TOPIC_OPERATIONS,
     missing_error,
     offline_replicas,
     reachable,
@@ -63,7 +65,7 @@ def describe_partition(
 
 
 def describe_page(
-    image: MetadataImage, topic: TopicImage, listener: str, first: int, room: int
+    image: MetadataImage, topic: TopicImage, listener: str, first: int, room: int, operations: int
 ) -> tuple[Topic, int | None]:
     """Up to ``room`` partitions of a topic from index ``first``; and the next index, if any."""
     indexes = [index for index in sorted(topic.partitions) if index >= first]
@@ -75,7 +77,7 @@ def describe_page(
         partitions=[
             describe_partition(image, index, topic.partitions[index], listener) for index in page
         ],
-        topic_authorized_operations=TOPIC_OPERATIONS,
+        topic_authorized_operations=operations,
     )
     return described, indexes[room] if len(indexes) > room else None
 
@@ -101,22 +103,35 @@ def describe_topic_partitions(
     limit = node.config["max.request.partition.size.limit"]
     room = max(min(limit, request.response_partition_limit), 1)
     response = DescribeTopicPartitionsResponse(topics=[])
-    for name in sorted(name for name in names if name >= start):
+    access = access_of(node, context)
+    wanted = sorted(name for name in names if name >= start)
+    shown = access.topics(Operation.DESCRIBE, wanted)
+    for name in wanted:
+        if name not in shown:
+            continue
+        operations = access.operations(ResourceType.TOPIC, name)
         topic = image.topics.get(name)
         if topic is None:
             if request.topics:
                 missing = Topic(error_code=missing_error(name), name=name)
-                missing.topic_authorized_operations = TOPIC_OPERATIONS
+                missing.topic_authorized_operations = operations
                 response.topics.append(missing)
             continue
         if room == 0:
             response.next_cursor = Cursor(topic_name=name, partition_index=0)
             break
         first = cursor.partition_index if cursor is not None and name == start else 0
-        described, following = describe_page(image, topic, context.listener, first, room)
+        described, following = describe_page(
+            image, topic, context.listener, first, room, operations
+        )
         response.topics.append(described)
         room -= len(described.partitions)
         if following is not None:
             response.next_cursor = Cursor(topic_name=name, partition_index=following)
             break
+    if request.topics:
+        denied = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        response.topics += [
+            Topic(error_code=denied, name=name) for name in wanted if name not in shown
+        ]
     return response

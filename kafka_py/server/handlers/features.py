@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kafka_py.protocol.acl_types import Operation
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.server.dispatch import BROKER, CONTROLLER, RequestContext, handles
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from kafka_py.server.node import Node
 
 
-@handles(ApiKey.UPDATE_FEATURES, on=(BROKER, CONTROLLER))
+@handles(ApiKey.UPDATE_FEATURES, on=(BROKER, CONTROLLER), cluster=Operation.ALTER)
 async def update_features(
     node: Node, context: RequestContext, request: UpdateFeaturesRequest
 ) -> Any:
@@ -27,7 +28,7 @@ async def update_features(
     return await node.submit(request, context)
 
 
-@handles(ApiKey.UNREGISTER_BROKER, on=(BROKER, CONTROLLER))
+@handles(ApiKey.UNREGISTER_BROKER, on=(BROKER, CONTROLLER), cluster=Operation.ALTER)
 async def unregister_broker(
     node: Node, context: RequestContext, request: UnregisterBrokerRequest
 ) -> Any:

@@ -3,7 +3,8 @@
 Behaviour: as Apache Kafka 4.3.1: sessions (KIP-227), topic ids (KIP-516), leader epochs and
 diverging epochs (KIP-320, KIP-595), isolation levels (KIP-98), the rule that the first partition
 with data gets at least one batch (KIP-74), leaders named to who asks the wrong broker (KIP-951). A
-fetch that has not got `min_bytes` waits in the purgatory for at most `max_wait_ms`.
+fetch that has not got `min_bytes` waits in the purgatory for at most `max_wait_ms`. Consumers take
+READ on each topic, followers CLUSTER_ACTION on the cluster.
 
 The compiled path (`fast_path.pyx`) answers sessionless fetches; this handler answers everything,
 and the same. Pages that are not in memory are read by a worker thread before the loop touches them.
@@ -18,11 +19,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from kafka_py.protocol.acl_types import Operation
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.fetch import FetchRequest, FetchResponse
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.protocol.types import ZERO_UUID
 from kafka_py.replication.partition import Partition
+from kafka_py.server.access import access_of
 from kafka_py.server.dispatch import RequestContext, handles
 from kafka_py.server.fetch_session import Key, SessionPartition, next_epoch, only_news
 from kcore.errors import KcoreError, OffsetOutOfRange
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 READ_COMMITTED: Final = 1
 CONSUMER: Final = -1
+DENIED: Final = ErrorCode.TOPIC_AUTHORIZATION_FAILED
 MOVED: Final = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
 
 Data = FetchResponse.PartitionData
@@ -58,6 +62,9 @@ class Fetch:
         self.future: asyncio.Future[FetchResponse] | None = None
         self.said: dict[Key, Any] = {}
         self.hosted: dict[Key, Partition] = {}
+        self.access = access_of(node, context)
+        #: Topic, as it is named in the request -> why nothing of it may be read.
+        self.refused_topics: dict[bytes | str, ErrorCode] = {}
 
     @property
     def follower(self) -> bool:
@@ -105,9 +112,35 @@ class Fetch:
         cold: bool = partition.log.is_cold(offset, limit)
         return cold
 
+    def ask_authorizer(self) -> None:
+        """Note which topics the caller may not read: a replica takes CLUSTER_ACTION on the cluster,
+        a consumer READ on the topic.
+
+        Once: a fetch that waits is answered by what was allowed when it came.
+        """
+        by_id = self.node.image.topics_by_id
+        names: dict[bytes | str, str | None] = {}
+        for topic, _ in self.session.partitions:
+            if isinstance(topic, str):
+                names[topic] = topic
+            else:
+                names[topic] = by_id[topic].name if topic in by_id else None
+        if self.follower:
+            allowed = self.access.cluster(Operation.CLUSTER_ACTION)
+            self.refused_topics = {} if allowed else dict.fromkeys(names, DENIED)
+            return
+        shown = self.access.topics(Operation.READ, filter(None, names.values()))
+        self.refused_topics = {
+            topic: ErrorCode.UNKNOWN_TOPIC_ID if name is None else DENIED
+            for topic, name in names.items()
+            if name not in shown
+        }
+
     def read_partition(self, key: Key, wanted: SessionPartition) -> tuple[Any, Partition | None]:
         """The partition to read from, or what to say instead."""
         topic, index = key
+        if self.refused_topics and topic in self.refused_topics:
+            return refused(index, self.refused_topics[topic]), None
         replicas, image = self.node.replicas, self.node.image
         if isinstance(topic, bytes):
             known = image.topics_by_id.get(topic)
@@ -210,6 +243,8 @@ class Fetch:
             error = ErrorCode.INVALID_REQUEST
         if error is not None:
             return FetchResponse(error_code=int(error), session_id=0)
+        if not self.access.open:
+            self.ask_authorizer()
         total, urgent, cold = self.read()
         if cold:
             return self.serve_cold()
@@ -297,7 +332,7 @@ class Fetch:
         return response
 
     def name_leaders(self, response: FetchResponse) -> None:
-        """Where the leader of partitions is that this broker does not lead (KIP-951)."""
+        """Who leads partitions that this broker does not, and for consumers where (KIP-951)."""
         brokers: dict[int, Any] = {}
         image = self.node.image
         for topic in response.responses:
@@ -317,7 +352,8 @@ class Fetch:
                     brokers[broker.id] = FetchResponse.NodeEndpoint(
                         node_id=broker.id, host=endpoint.host, port=endpoint.port, rack=broker.rack
                     )
-        response.node_endpoints = list(brokers.values())
+        if not self.follower:
+            response.node_endpoints = list(brokers.values())
 
 
 def aborted(

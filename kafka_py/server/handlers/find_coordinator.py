@@ -2,8 +2,9 @@
 
 Behaviour: as Apache Kafka 4.3.1 for groups: the leader of the partition of __consumer_offsets that
 the group's name hashes to; the topic is made at the first question, which is answered with
-COORDINATOR_NOT_AVAILABLE, for the client to ask again. librdkafka takes the presence of this API
-for the sign that a broker understands lz4.
+COORDINATOR_NOT_AVAILABLE, for the client to ask again. It takes DESCRIBE on the group, or on the
+transactional id. librdkafka takes the presence of this API for the sign that a broker understands
+lz4.
 
 Known differences: transactions and share groups are not there: INVALID_REQUEST, with the reason,
 which clients report at once instead of asking until they time out.
@@ -13,9 +14,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from kafka_py.protocol.acl_types import Operation, ResourceType
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.groups import FindCoordinatorRequest, FindCoordinatorResponse
 from kafka_py.protocol.registry import ApiKey
+from kafka_py.server.access import access_of
 from kafka_py.server.coordinators import OFFSETS_TOPIC, partition_of
 from kafka_py.server.dispatch import RequestContext, handles
 
@@ -27,6 +30,12 @@ GROUP: Final = 0
 ABSENT: Final = {
     1: "transactions are not supported by this broker yet",
     2: "share groups are not supported by this broker yet",
+}
+#: Key type -> what takes DESCRIBE; and what those are told who may not.
+RESOURCE: Final = {GROUP: ResourceType.GROUP, 1: ResourceType.TRANSACTIONAL_ID}
+DENIED: Final = {
+    ResourceType.GROUP: ErrorCode.GROUP_AUTHORIZATION_FAILED,
+    ResourceType.TRANSACTIONAL_ID: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
 BATCHED_VERSION: Final = 4
 
@@ -73,6 +82,9 @@ async def find_coordinator(
 
 async def locate(node: Node, context: RequestContext, key_type: int, key: str) -> Located:
     """The coordinator of one key."""
+    kind = RESOURCE.get(key_type)
+    if kind is not None and not access_of(node, context).may(Operation.DESCRIBE, kind, key):
+        return Located(DENIED[kind])
     if key_type != GROUP:
         why = ABSENT.get(key_type, ErrorCode.INVALID_REQUEST.message)
         return Located(ErrorCode.INVALID_REQUEST, why)

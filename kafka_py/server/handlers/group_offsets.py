@@ -1,7 +1,9 @@
 """OffsetCommit (8, 2-10), OffsetFetch (9, 1-10) and OffsetDelete (47, 0): what groups committed.
 
 Behaviour: as Apache Kafka 4.3.1. Topics that do not exist are sorted out here, and topic ids
-(version 10, KIP-848) turned into names and back; the group's coordinator does the rest.
+(version 10, KIP-848) turned into names and back; the group's coordinator does the rest. To commit
+takes READ on the group and the topics, to fetch DESCRIBE, to delete DELETE on the group and READ on
+the topics; of all offsets of a group those of topics that may not be described are left out.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka_py.coordinator.answers import invalid
+from kafka_py.protocol.acl_types import Operation, ResourceType
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.group_offsets import (
     OffsetCommitRequest,
@@ -22,6 +25,7 @@ from kafka_py.protocol.group_offsets import (
 )
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.protocol.types import ZERO_UUID
+from kafka_py.server.access import Access, access_of
 from kafka_py.server.coordinators import caller_of
 from kafka_py.server.dispatch import RequestContext, handles
 
@@ -51,21 +55,58 @@ DeletedPartition = OffsetDeleteResponse.OffsetDeleteResponsePartition
 @handles(ApiKey.OFFSET_COMMIT)
 def offset_commit(node: Node, context: RequestContext, request: OffsetCommitRequest) -> Any:
     """Commit what exists; what does not has an error of its own."""
-    image = node.image
+    image, access = node.image, access_of(node, context)
+    if not access.may(Operation.READ, ResourceType.GROUP, request.group_id):
+        return invalid(request, context.api_version, ErrorCode.GROUP_AUTHORIZATION_FAILED)
     refused: list[CommittedTopic] = []
     by_id = context.api_version >= TOPIC_IDS_VERSION
+    if not access.open:
+        request.topics = readable(image, access, request.topics, refused, by_id=by_id)
     if by_id or not all(exists(image, topic) for topic in request.topics):
         request.topics = sort_out(image, request.topics, refused, by_id=by_id)
         if not request.topics:
             return OffsetCommitResponse(topics=refused)
     elif not request.topics:
-        return OffsetCommitResponse()
+        return OffsetCommitResponse(topics=refused)
     answer = node.groups.ask(request.group_id, request, caller_of(context))
     if not refused:
         return answer
     if asyncio.isfuture(answer):
         return merge_later(answer, refused)
     return merge_committed(answer, refused)
+
+
+def readable(
+    image: MetadataImage,
+    access: Access,
+    topics: list[CommitTopic],
+    refused: list[CommittedTopic],
+    *,
+    by_id: bool,
+) -> list[CommitTopic]:
+    """The topics that the caller may read, or that nobody knows; the others go to `refused`."""
+    if by_id:
+        for topic in topics:
+            known = image.topics_by_id.get(topic.topic_id)
+            topic.name = "" if known is None else known.name
+    allowed = access.topics(Operation.READ, (topic.name for topic in topics if topic.name))
+    kept = []
+    for topic in topics:
+        if topic.name in allowed or (by_id and not topic.name):
+            kept.append(topic)
+            continue
+        error = int(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+        refused.append(
+            CommittedTopic(
+                name=topic.name,
+                topic_id=topic.topic_id,
+                partitions=[
+                    CommittedPartition(partition_index=one.partition_index, error_code=error)
+                    for one in topic.partitions
+                ],
+            )
+        )
+    return kept
 
 
 def exists(image: MetadataImage, topic: CommitTopic) -> bool:
@@ -143,7 +184,7 @@ def merge_committed(
 def offset_fetch(node: Node, context: RequestContext, request: OffsetFetchRequest) -> Any:
     """Read what one group (below version 8) or several committed."""
     if context.api_version < GROUPS_VERSION:
-        return node.groups.ask(request.group_id, request, caller_of(context))
+        return fetch_one(node, context, request)
     if len(request.groups) == 1:
         return fetch_group(
             node,
@@ -167,6 +208,64 @@ def offset_fetch(node: Node, context: RequestContext, request: OffsetFetchReques
     return gathered()
 
 
+def fetch_one(node: Node, context: RequestContext, request: OffsetFetchRequest) -> Any:
+    """The versions that ask for one group, with its topics at the top."""
+    access = access_of(node, context)
+    if not access.may(Operation.DESCRIBE, ResourceType.GROUP, request.group_id):
+        return invalid(request, context.api_version, ErrorCode.GROUP_AUTHORIZATION_FAILED)
+    if access.open:
+        return node.groups.ask(request.group_id, request, caller_of(context))
+    hidden: list[Any] = []
+    if request.topics is not None:
+        request.topics = describable(access, request.topics, hidden)
+    response_type = OffsetFetchResponse.OffsetFetchResponseTopic
+    partition = OffsetFetchResponse.OffsetFetchResponsePartition
+    answer = node.groups.ask(request.group_id, request, caller_of(context))
+
+    def completed(response: OffsetFetchResponse) -> OffsetFetchResponse:
+        if response.error_code == ErrorCode.NONE:
+            response.topics = describable(access, response.topics, [])
+            response.topics += denied(hidden, response_type, partition)
+        return response
+
+    if asyncio.isfuture(answer):
+
+        async def later() -> OffsetFetchResponse:
+            return completed(await answer)
+
+        return later()
+    return completed(answer)
+
+
+def describable(access: Access, topics: list[Any], hidden: list[Any]) -> list[Any]:
+    """The topics that the caller may describe; the others go to `hidden`."""
+    shown = access.topics(Operation.DESCRIBE, (topic.name for topic in topics))
+    hidden += [topic for topic in topics if topic.name not in shown]
+    return [topic for topic in topics if topic.name in shown]
+
+
+def denied(hidden: list[Any], topic_type: Any, partition_type: Any) -> list[Any]:
+    """The answers about topics of a request that the caller may not describe."""
+    answers = []
+    for topic in hidden:
+        made = topic_type(
+            name=topic.name,
+            partitions=[
+                partition_type(
+                    partition_index=index,
+                    committed_offset=-1,
+                    committed_leader_epoch=-1,
+                    error_code=int(ErrorCode.TOPIC_AUTHORIZATION_FAILED),
+                )
+                for index in topic.partition_indexes
+            ],
+        )
+        if topic_type is FetchedTopic:
+            made.topic_id = topic.topic_id
+        answers.append(made)
+    return answers
+
+
 def fetch_group(
     node: Node,
     context: RequestContext,
@@ -176,17 +275,27 @@ def fetch_group(
     finish: Callable[[FetchedGroup], Any],
 ) -> Any:
     """`finish` of one group's answer, or an awaitable of it."""
+    access = access_of(node, context)
+    if not access.may(Operation.DESCRIBE, ResourceType.GROUP, group.group_id):
+        code = int(ErrorCode.GROUP_AUTHORIZATION_FAILED)
+        return finish(FetchedGroup(group_id=group.group_id, error_code=code))
     by_id = context.api_version >= TOPIC_IDS_VERSION
     unknown: list[FetchedTopic] = []
     everything = group.topics is None
     if by_id and group.topics is not None:
         group.topics = name_topics(node.image, group.topics, unknown)
+    if group.topics is not None and not access.open:
+        hidden: list[Any] = []
+        group.topics = describable(access, group.topics, hidden)
+        unknown += denied(hidden, FetchedTopic, FetchedPartition)
     request = OffsetFetchRequest(groups=[group], require_stable=stable)
     answer = node.groups.ask(group.group_id, request, caller_of(context))
 
     def completed(response: OffsetFetchResponse) -> Any:
         fetched: FetchedGroup = response.groups[0]
         if fetched.error_code == ErrorCode.NONE:
+            if everything:
+                fetched.topics = describable(access, fetched.topics, [])
             if by_id and everything:
                 fetched.topics = identified(node.image, fetched.topics)
             fetched.topics += unknown
@@ -243,16 +352,22 @@ def identified(image: MetadataImage, topics: list[FetchedTopic]) -> list[Fetched
 @handles(ApiKey.OFFSET_DELETE)
 def offset_delete(node: Node, context: RequestContext, request: OffsetDeleteRequest) -> Any:
     """Delete offsets of topics that the group does not consume at the moment."""
+    access = access_of(node, context)
+    if not access.may(Operation.DELETE, ResourceType.GROUP, request.group_id):
+        return invalid(request, context.api_version, ErrorCode.GROUP_AUTHORIZATION_FAILED)
     if not request.group_id:
         return invalid(request, context.api_version, ErrorCode.INVALID_GROUP_ID)
     missing: list[DeletedTopic] = []
     kept = []
+    allowed = access.topics(Operation.READ, (topic.name for topic in request.topics))
     for topic in request.topics:
-        known = node.image.topics.get(topic.name)
+        known = node.image.topics.get(topic.name) if topic.name in allowed else None
         there = {} if known is None else known.partitions
         lost = [p.partition_index for p in topic.partitions if p.partition_index not in there]
         if lost:
             error = int(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            if topic.name not in allowed:
+                error = int(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
             missing.append(
                 DeletedTopic(
                     name=topic.name,

@@ -4,6 +4,8 @@ ConsumerGroupHeartbeat (68, 0-1): membership in classic and consumer groups.
 Behaviour: as Apache Kafka 4.3.1. What needs no group is checked here; the group's coordinator
 answers the rest, at once or when the group has got there. Waiting holds up nothing but the
 connection that waits.
+
+All take READ on the group; topics that a consumer group's member names take DESCRIBE.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from kafka_py.coordinator.answers import invalid, refusal
 from kafka_py.coordinator.consumer.heartbeat import validate
+from kafka_py.protocol.acl_types import Operation, ResourceType
 from kafka_py.protocol.errors import ApiError, ErrorCode
 from kafka_py.protocol.groups import (
     ConsumerGroupHeartbeatRequest,
@@ -26,6 +29,7 @@ from kafka_py.protocol.groups import (
     SyncGroupRequest,
 )
 from kafka_py.protocol.registry import ApiKey
+from kafka_py.server.access import access_of
 from kafka_py.server.coordinators import caller_of, consumer_protocol_enabled
 from kafka_py.server.dispatch import RequestContext, handles
 
@@ -44,6 +48,11 @@ def finished(answer: Any, finish: Callable[[Any], Any]) -> Any:
     return later()
 
 
+def may_read(node: Node, context: RequestContext, group_id: str) -> bool:
+    """Whether the caller may be a member of a group."""
+    return access_of(node, context).may(Operation.READ, ResourceType.GROUP, group_id)
+
+
 @handles(ApiKey.JOIN_GROUP)
 def join_group(node: Node, context: RequestContext, request: JoinGroupRequest) -> Any:
     """Join, and wait until the group's next generation begins."""
@@ -54,6 +63,8 @@ def join_group(node: Node, context: RequestContext, request: JoinGroupRequest) -
         response.member_id = request.member_id
         return response
 
+    if not may_read(node, context, request.group_id):
+        return invalid(request, version, ErrorCode.GROUP_AUTHORIZATION_FAILED)
     if not request.group_id:
         return refused(ErrorCode.INVALID_GROUP_ID)
     lowest_ms = node.config["group.min.session.timeout.ms"]
@@ -76,6 +87,8 @@ def sync_group(node: Node, context: RequestContext, request: SyncGroupRequest) -
     unnamed = request.protocol_type is None or request.protocol_name is None
     if context.api_version >= 5 and unnamed:
         return invalid(request, context.api_version, ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
+    if not may_read(node, context, request.group_id):
+        return invalid(request, context.api_version, ErrorCode.GROUP_AUTHORIZATION_FAILED)
     if not request.group_id:
         return invalid(request, context.api_version, ErrorCode.INVALID_GROUP_ID)
     return node.groups.ask(request.group_id, request, caller_of(context))
@@ -84,6 +97,8 @@ def sync_group(node: Node, context: RequestContext, request: SyncGroupRequest) -
 @handles(ApiKey.HEARTBEAT)
 def heartbeat(node: Node, context: RequestContext, request: HeartbeatRequest) -> Any:
     """Stay in the group."""
+    if not may_read(node, context, request.group_id):
+        return invalid(request, context.api_version, ErrorCode.GROUP_AUTHORIZATION_FAILED)
     if not request.group_id:
         return invalid(request, context.api_version, ErrorCode.INVALID_GROUP_ID)
     return node.groups.ask(request.group_id, request, caller_of(context))
@@ -93,6 +108,8 @@ def heartbeat(node: Node, context: RequestContext, request: HeartbeatRequest) ->
 def leave_group(node: Node, context: RequestContext, request: LeaveGroupRequest) -> Any:
     """Leave: one member below version 3, several from then on."""
     version = context.api_version
+    if not may_read(node, context, request.group_id):
+        return invalid(request, version, ErrorCode.GROUP_AUTHORIZATION_FAILED)
     if not request.group_id:
         return invalid(request, version, ErrorCode.INVALID_GROUP_ID)
     if version < 3:
@@ -113,6 +130,12 @@ def consumer_group_heartbeat(
     """Join, stay in or leave a group of the consumer protocol (KIP-848)."""
     if not consumer_protocol_enabled(node):
         return invalid(request, context.api_version, ErrorCode.UNSUPPORTED_VERSION)
+    access = access_of(node, context)
+    if not access.may(Operation.READ, ResourceType.GROUP, request.group_id):
+        return invalid(request, context.api_version, ErrorCode.GROUP_AUTHORIZATION_FAILED)
+    subscribed = request.subscribed_topic_names or ()
+    if len(access.topics(Operation.DESCRIBE, subscribed)) < len(set(subscribed)):
+        return invalid(request, context.api_version, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     if not node.groups.is_active(request.group_id):
         # Kafka looks at the request itself first, and then for the coordinator.
         try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from kafka_py.protocol.acl_types import Operation
 from kafka_py.protocol.configs import ListConfigResourcesRequest, ListConfigResourcesResponse
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.registry import ApiKey
@@ -26,7 +27,7 @@ TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP = KINDS = (2, 4, 8, 16, 32)
 Entry: Final = ListConfigResourcesResponse.ConfigResource
 
 
-@handles(ApiKey.LIST_CONFIG_RESOURCES)
+@handles(ApiKey.LIST_CONFIG_RESOURCES, cluster=Operation.DESCRIBE_CONFIGS)
 def list_config_resources(
     node: Node, context: RequestContext, request: ListConfigResourcesRequest
 ) -> ListConfigResourcesResponse:

@@ -4,7 +4,7 @@ Behaviour: as Apache Kafka 4.3.1. Special timestamps: -1 latest (the high waterm
 stable offset for read_committed), -2 earliest, -3 the record with the largest timestamp (KIP-734),
 -4 earliest local, -5 latest tiered (KIP-1005), -6 earliest pending upload (KIP-1023); those that
 the version does not know are UNSUPPORTED_VERSION. Lookups that search the log run in a worker
-thread.
+thread. Topics take DESCRIBE.
 
 Known differences: there is no tiered storage, so that the earliest local offset is the earliest
 one, and there is none for -5 and -6: offset -1, as Apache answers without remote storage.
@@ -15,10 +15,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
+from kafka_py.protocol.acl_types import Operation
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.offsets import ListOffsetsRequest, ListOffsetsResponse
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.replication.partition import Partition
+from kafka_py.server.access import access_of
 from kafka_py.server.dispatch import RequestContext, handles
 from kcore.errors import KcoreError
 
@@ -57,9 +59,14 @@ async def list_offsets(
         (topic.name, one.partition_index) for topic in request.topics for one in topic.partitions
     )
     response = ListOffsetsResponse()
+    allowed = access_of(node, context).topics(Operation.DESCRIBE, (t.name for t in request.topics))
     for topic in request.topics:
         said = ListOffsetsResponse.ListOffsetsTopicResponse(name=topic.name, partitions=[])
         response.topics.append(said)
+        if topic.name not in allowed:
+            denied = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+            said.partitions += [failed(one, denied) for one in topic.partitions]
+            continue
         for one in {one.partition_index: one for one in topic.partitions}.values():
             if counts[topic.name, one.partition_index] > 1:
                 # Answered once, however often it was asked for.

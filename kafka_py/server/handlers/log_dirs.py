@@ -2,7 +2,7 @@
 
 Behaviour: as Apache Kafka 4.3.1. Null asks for every partition, an empty list for the directories
 alone. A directory that failed is answered with KAFKA_STORAGE_ERROR and without partitions. Space
-(4+, KIP-827) is that of the file system the directory is on.
+(4+, KIP-827) is that of the file system the directory is on. Takes DESCRIBE on the cluster.
 
 Known differences: none.
 """
@@ -12,9 +12,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from kafka_py.protocol.acl_types import Operation
 from kafka_py.protocol.cluster import DescribeLogDirsRequest, DescribeLogDirsResponse
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.registry import ApiKey
+from kafka_py.server.access import access_of
 from kafka_py.server.dispatch import RequestContext, handles
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ def describe_log_dirs(
     node: Node, context: RequestContext, request: DescribeLogDirsRequest
 ) -> DescribeLogDirsResponse:
     """Answer for every directory of this broker."""
+    if not access_of(node, context).cluster(Operation.DESCRIBE):
+        denied = int(ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+        return DescribeLogDirsResponse(error_code=denied if context.api_version >= 3 else 0)
     wanted: set[tuple[str, int]] | None = None
     if request.topics is not None:
         wanted = {(topic.topic, index) for topic in request.topics for index in topic.partitions}

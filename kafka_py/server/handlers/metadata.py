@@ -6,6 +6,9 @@ A missing topic is created where the request and auto.create.topics.enable allow
 UNKNOWN_TOPIC_OR_PARTITION (3) until it is there. The controller id is that of a live broker, since
 clients cannot reach the controllers of KRaft.
 
+Topics take DESCRIBE: of all topics the others are left out, of those asked for they are
+TOPIC_AUTHORIZATION_FAILED (29). To have one created takes CREATE on the cluster or the topic.
+
 Known differences: topics come in the order asked for, sorted where all are asked for; Kafka's order
 is that of a hash set. An entry with neither name nor id is INVALID_REQUEST; Kafka answers it with
 UNKNOWN_SERVER_ERROR.
@@ -21,10 +24,12 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from kafka_py.config.names import INTERNAL_TOPICS, topic_name_fault
+from kafka_py.protocol.acl_types import Operation, ResourceType
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.metadata import MetadataRequest, MetadataResponse
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.protocol.types import ZERO_UUID
+from kafka_py.server.access import access_of
 from kafka_py.server.dispatch import RequestContext, handles
 
 if TYPE_CHECKING:
@@ -32,15 +37,15 @@ if TYPE_CHECKING:
     from kafka_py.metadata.types import BrokerRegistration, PartitionImage, TopicImage
     from kafka_py.server.node import Node
 
-#: Everything that may be done to a topic and to the cluster, as bits (KIP-430).
-TOPIC_OPERATIONS: Final = 3576
-CLUSTER_OPERATIONS: Final = 8096
+#: No authorized operations were asked for (KIP-430).
 NOT_ASKED: Final = -(1 << 31)
 CACHED_MAX: Final = 1000
 
 Topic = MetadataResponse.MetadataResponseTopic
 Partition = MetadataResponse.MetadataResponsePartition
 Broker = MetadataResponse.MetadataResponseBroker
+#: What an encoded topic depends on beside the topic: version, listener, authorized operations.
+Key = tuple[int, str, int]
 
 
 class MetadataReply:
@@ -91,8 +96,8 @@ class TopicPieces:
     def __init__(self) -> None:
         self.image: MetadataImage | None = None
         self.brokers: dict[int, BrokerRegistration] = {}
-        self.pieces: dict[tuple[int, str, bool], dict[str, tuple[TopicImage, bytes]]] = {}
-        self.joined: dict[tuple[int, str, bool], list[bytes]] = {}
+        self.pieces: dict[Key, dict[str, tuple[TopicImage, bytes]]] = {}
+        self.joined: dict[Key, list[bytes]] = {}
 
     def follow(self, image: MetadataImage) -> None:
         """Drop what a newer image made stale."""
@@ -106,7 +111,7 @@ class TopicPieces:
             self.brokers = brokers
         self.image = image
 
-    def everything(self, image: MetadataImage, key: tuple[int, str, bool]) -> list[bytes]:
+    def everything(self, image: MetadataImage, key: Key) -> list[bytes]:
         """All topics, by name."""
         found = self.joined.get(key)
         if found is None:
@@ -114,7 +119,7 @@ class TopicPieces:
             self.joined[key] = found
         return found
 
-    def topic(self, image: MetadataImage, topic: TopicImage, key: tuple[int, str, bool]) -> bytes:
+    def topic(self, image: MetadataImage, topic: TopicImage, key: Key) -> bytes:
         """One topic that exists."""
         pieces = self.pieces.setdefault(key, {})
         found = pieces.get(topic.name)
@@ -196,7 +201,7 @@ def describe_partition(
 
 
 def describe_topic(
-    image: MetadataImage, topic: TopicImage, listener: str, version: int, operations: bool
+    image: MetadataImage, topic: TopicImage, listener: str, version: int, operations: int
 ) -> Topic:
     """One topic that exists, with its partitions in order."""
     return Topic(
@@ -207,17 +212,17 @@ def describe_topic(
             describe_partition(image, index, topic.partitions[index], listener, version)
             for index in sorted(topic.partitions)
         ],
-        topic_authorized_operations=TOPIC_OPERATIONS if operations else NOT_ASKED,
+        topic_authorized_operations=operations,
     )
 
 
-def describe_missing(name: str, error: int, operations: bool) -> Topic:
+def describe_missing(name: str, error: int, operations: int) -> Topic:
     """A topic that is not there, and why."""
     return Topic(
         error_code=error,
         name=name,
         is_internal=name in INTERNAL_TOPICS,
-        topic_authorized_operations=TOPIC_OPERATIONS if operations else NOT_ASKED,
+        topic_authorized_operations=operations,
     )
 
 
@@ -257,29 +262,62 @@ def unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def denied(name: str | None, topic_id: bytes = ZERO_UUID, *, internal: bool = False) -> Topic:
+    """A topic that the caller may not see, or not create."""
+    error = ErrorCode.TOPIC_AUTHORIZATION_FAILED
+    return Topic(error_code=error, name=name, topic_id=topic_id, is_internal=internal)
+
+
 @handles(ApiKey.METADATA)
 def metadata(node: Node, context: RequestContext, request: MetadataRequest) -> Any:
     """Answer a Metadata request; waits only where a topic has to be created."""
-    version = context.api_version
+    version, access = context.api_version, access_of(node, context)
     topics = request.topics
     if topics is None or (version == 0 and not topics):
-        return answer(node, context, request, None, [], {})
+        every = None
+        if not access.open:
+            every = sorted(access.topics(Operation.DESCRIBE, node.image.topics, quietly=True))
+        return answer(node, context, request, every, [], {})
     error = unusable(topics, version)
     if error is not None:
         return refuse(topics, error, version)
     ids = list(dict.fromkeys(t.topic_id for t in topics if t.topic_id != ZERO_UUID))
     if ids:
-        by_id = node.image.topics_by_id
-        names = [by_id[topic_id].name for topic_id in ids if topic_id in by_id]
-        unknown = [topic_id for topic_id in ids if topic_id not in by_id]
-        return answer(node, context, request, names, unknown, {})
+        return answer_by_id(node, context, request, ids)
     names = unique(topic.name for topic in topics if topic.name is not None)
+    refused: list[Topic] = []
+    if not access.open:
+        shown = access.topics(Operation.DESCRIBE, names)
+        refused = [denied(name) for name in names if name not in shown]
+        names = [name for name in names if name in shown]
     if request.allow_auto_topic_creation and node.config["auto.create.topics.enable"]:
         missing = [name for name in names if name not in node.image.topics]
-        missing = [name for name in missing if topic_name_fault(name) is None]
+        if missing and not access.cluster(Operation.CREATE, quietly=True):
+            creatable = access.topics(Operation.CREATE, missing)
+            hidden = [name for name in missing if name not in creatable]
+            refused += [denied(name, internal=name in INTERNAL_TOPICS) for name in hidden]
+            names = [name for name in names if name not in hidden]
+        missing = [name for name in missing if name in names and topic_name_fault(name) is None]
         if missing:
-            return create_and_answer(node, context, request, names, missing)
-    return answer(node, context, request, names, [], {})
+            return create_and_answer(node, context, request, names, missing, refused)
+    return answer(node, context, request, names, refused, {})
+
+
+def answer_by_id(
+    node: Node, context: RequestContext, request: MetadataRequest, ids: list[bytes]
+) -> MetadataReply:
+    """The answer about topics by id; of those that the caller may not see not even the name."""
+    by_id = node.image.topics_by_id
+    known = {by_id[topic_id].name: topic_id for topic_id in ids if topic_id in by_id}
+    shown = access_of(node, context).topics(Operation.DESCRIBE, known)
+    others = [
+        Topic(error_code=ErrorCode.UNKNOWN_TOPIC_ID, name=None, topic_id=topic_id)
+        for topic_id in ids
+        if topic_id not in by_id
+    ]
+    others += [denied(None, topic_id) for name, topic_id in known.items() if name not in shown]
+    names = [name for name in known if name in shown]
+    return answer(node, context, request, names, others, {})
 
 
 async def create_and_answer(
@@ -288,10 +326,11 @@ async def create_and_answer(
     request: MetadataRequest,
     names: list[str],
     missing: list[str],
+    others: list[Topic],
 ) -> MetadataReply:
     """Ask for the missing topics, then answer."""
     errors = await node.auto_create_topics(missing, context)
-    return answer(node, context, request, names, [], errors)
+    return answer(node, context, request, names, others, errors)
 
 
 def answer(
@@ -299,35 +338,37 @@ def answer(
     context: RequestContext,
     request: MetadataRequest,
     names: list[str] | None,
-    unknown_ids: list[bytes],
+    others: list[Topic],
     errors: dict[str, ErrorCode],
 ) -> MetadataReply:
-    """The answer about these names (None: all), unknown ids first and missing topics last.
+    """The answer about these names (None: all); `others` come first and missing topics last.
 
     A topic in ``errors`` is answered with its error even where it is there by now: a client that
     asked for its creation is told to come back, as with Kafka.
     """
     image, version, listener = node.image, context.api_version, context.listener
-    operations = version >= 8 and request.include_topic_authorized_operations
+    access = access_of(node, context)
+    asked = version >= 8 and request.include_topic_authorized_operations
+
+    def operations(name: str) -> int:
+        return access.operations(ResourceType.TOPIC, name) if asked else NOT_ASKED
+
     cache = _PIECES.get(node)
     if cache is None:
         cache = _PIECES[node] = TopicPieces()
     cache.follow(image)
-    key = (version, listener, operations)
     if names is None:
-        pieces = cache.everything(image, key)
+        pieces = cache.everything(image, (version, listener, operations("")))
     else:
-        pieces = [
-            encode_topic(
-                Topic(error_code=ErrorCode.UNKNOWN_TOPIC_ID, name=None, topic_id=topic_id), version
-            )
-            for topic_id in unknown_ids
-        ]
+        pieces = [encode_topic(other, version) for other in others]
         there = [name for name in names if name in image.topics and name not in errors]
-        pieces += [cache.topic(image, image.topics[name], key) for name in there]
+        pieces += [
+            cache.topic(image, image.topics[name], (version, listener, operations(name)))
+            for name in there
+        ]
         pieces += [
             encode_topic(
-                describe_missing(name, errors.get(name) or missing_error(name), operations),
+                describe_missing(name, errors.get(name) or missing_error(name), operations(name)),
                 version,
             )
             for name in names
@@ -339,6 +380,6 @@ def answer(
         brokers=brokers,
         cluster_id=node.cluster_id,
         controller_id=brokers[0].node_id if brokers else -1,
-        cluster_authorized_operations=CLUSTER_OPERATIONS if ask_cluster else NOT_ASKED,
+        cluster_authorized_operations=access.cluster_operations() if ask_cluster else NOT_ASKED,
     )
     return MetadataReply(frame, pieces, version)

@@ -2,6 +2,7 @@
 
 Behaviour: as Apache Kafka 4.3.1 (KIP-101, KIP-320): the largest known epoch that is not above the
 one asked for, and its end offset; the latest epoch ends at the log's end; -1, -1 when unknown.
+It takes CLUSTER_ACTION on the cluster, or DESCRIBE on the topic.
 
 Known differences: none.
 """
@@ -10,9 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kafka_py.protocol.acl_types import Operation
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.offsets import OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse
 from kafka_py.protocol.registry import ApiKey
+from kafka_py.server.access import access_of
 from kafka_py.server.dispatch import RequestContext, handles
 
 if TYPE_CHECKING:
@@ -28,11 +31,22 @@ def offset_for_leader_epoch(
 ) -> OffsetForLeaderEpochResponse:
     """Answer for every partition."""
     result = OffsetForLeaderEpochResponse.OffsetForLeaderTopicResult
+    access = access_of(node, context)
+    names = [topic.topic for topic in request.topics]
+    allowed = set(names)
+    if not access.cluster(Operation.CLUSTER_ACTION, quietly=True):
+        allowed = access.topics(Operation.DESCRIBE, names)
+    denied = int(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     return OffsetForLeaderEpochResponse(
         topics=[
             result(
                 topic=topic.topic,
-                partitions=[end_of_epoch(node, topic.topic, one) for one in topic.partitions],
+                partitions=[
+                    end_of_epoch(node, topic.topic, one)
+                    if topic.topic in allowed
+                    else Said(partition=one.partition, error_code=denied)
+                    for one in topic.partitions
+                ],
             )
             for topic in request.topics
         ]

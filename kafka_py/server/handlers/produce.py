@@ -2,7 +2,8 @@
 
 Behaviour: as Apache Kafka 4.3.1. One batch of magic 2 a partition; acks 0 (no reply; a failure
 closes the connection), 1, and all, which waits for the high watermark and, by our default, for the
-disk. Errors are each partition's own.
+disk. Errors are each partition's own. Topics take WRITE, transactional batches WRITE on the
+transactional id.
 
 The compiled path (`fast_path.pyx`) answers what is usual; this handler answers everything, and the
 same. Long compressed batches are checked by a worker thread; what follows on their partition queues
@@ -19,11 +20,13 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
+from kafka_py.protocol.acl_types import Operation, ResourceType
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.produce import ProduceRequest, ProduceResponse
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.protocol.types import ZERO_UUID
 from kafka_py.replication.partition import Partition
+from kafka_py.server.access import Access, access_of
 from kafka_py.server.dispatch import CloseConnection, RequestContext, handles
 from kafka_py.server.produce_errors import ProduceProblem, describe
 from kcore.errors import KcoreError
@@ -125,10 +128,16 @@ def produce(node: Node, context: RequestContext, request: ProduceRequest) -> Any
     """Append every partition's batch; answer now, or later for acks=all and slow batches."""
     topics = [[Piece(p.index, p.records) for p in t.partition_data] for t in request.topic_data]
     pieces = [piece for of_topic in topics for piece in of_topic]
-    refused = whole_error(request, pieces)
+    access = access_of(node, context)
+    refused = whole_error(access, request, pieces)
+    denied = () if access.open else unwritable(node, context, access, request)
+    whole = refused is ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
     for topic, of_topic in zip(request.topic_data, topics, strict=True):
+        key = topic.topic_id if context.api_version >= 13 else topic.name
         for piece in of_topic:
-            if refused is not None:
+            if key in denied and not whole:
+                piece.fail(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
+            elif refused is not None:
                 piece.fail(refused)
             else:
                 find(node, context, request, topic, piece)
@@ -144,7 +153,20 @@ def produce(node: Node, context: RequestContext, request: ProduceRequest) -> Any
     return answer_later(node, context, request, topics, waiter)
 
 
-def whole_error(request: ProduceRequest, pieces: list[Piece]) -> ErrorCode | None:
+def unwritable(
+    node: Node, context: RequestContext, access: Access, request: ProduceRequest
+) -> set[str | bytes]:
+    """The names, or (13+) ids, of topics that the caller may not write to."""
+    if context.api_version < 13:
+        names = {topic.name for topic in request.topic_data}
+        return {*(names - access.topics(Operation.WRITE, names))}
+    by_id = node.image.topics_by_id
+    ids = {topic.topic_id for topic in request.topic_data if topic.topic_id in by_id}
+    allowed = access.topics(Operation.WRITE, (by_id[topic_id].name for topic_id in ids))
+    return {topic_id for topic_id in ids if by_id[topic_id].name not in allowed}
+
+
+def whole_error(access: Access, request: ProduceRequest, pieces: list[Piece]) -> ErrorCode | None:
     """The error of the request as a whole, None when there is none."""
     if request.acks not in (-1, 0, 1):
         return ErrorCode.INVALID_REQUIRED_ACKS
@@ -156,7 +178,8 @@ def whole_error(request: ProduceRequest, pieces: list[Piece]) -> ErrorCode | Non
     )
     if not transactional:
         return None
-    if request.transactional_id is None:
+    name = request.transactional_id
+    if name is None or not access.may(Operation.WRITE, ResourceType.TRANSACTIONAL_ID, name):
         return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
     return ErrorCode.INVALID_TXN_STATE
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kafka_py.config.names import METADATA_TOPIC
+from kafka_py.protocol.acl_types import Operation
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.quorum import DescribeQuorumRequest, DescribeQuorumResponse
 from kafka_py.protocol.registry import ApiKey
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from kafka_py.server.node import Node
 
 
-@handles(ApiKey.DESCRIBE_QUORUM, on=(BROKER, CONTROLLER))
+@handles(ApiKey.DESCRIBE_QUORUM, on=(BROKER, CONTROLLER), cluster=Operation.DESCRIBE)
 async def describe_quorum(
     node: Node, context: RequestContext, request: DescribeQuorumRequest
 ) -> Any:

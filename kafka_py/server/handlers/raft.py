@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kafka_py.protocol.acl_types import Operation
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.server.dispatch import CONTROLLER, RequestContext, handles
 
@@ -36,4 +37,4 @@ for _key, _versions in (
     (ApiKey.CONTROLLER_REGISTRATION, (0, 0)),
     (ApiKey.ASSIGN_REPLICAS_TO_DIRS, (0, 0)),
 ):
-    handles(_key, versions=_versions, on=(CONTROLLER,))(forward)
+    handles(_key, versions=_versions, on=(CONTROLLER,), cluster=Operation.CLUSTER_ACTION)(forward)

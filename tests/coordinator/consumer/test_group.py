@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from kafka_py.coordinator.consumer import heartbeat, specs, targets
 from kafka_py.coordinator.consumer.group import ConsumerGroup, ResolvedRegex, is_homogeneous
 from kafka_py.coordinator.consumer.member import Member, MemberState, same_target, target_from
-from kafka_py.coordinator.machine import Moment
+from kafka_py.coordinator.machine import Caller, Moment
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.groups import ConsumerGroupHeartbeatRequest, JoinGroupRequest
 from kafka_py.protocol.records_group import ConsumerGroupMemberMetadataValue, GroupMetadataKey
@@ -86,6 +87,24 @@ def test_a_new_group_is_none_before_its_records() -> None:
     assert not driver.shard.groups
     assert not driver.shard.deadlines
     assert not driver.shard.topics.resolving
+
+
+def test_a_pattern_matches_what_the_caller_may_describe() -> None:
+    driver = ShardDriver()
+    asked: list[tuple[str, list[str]]] = []
+
+    def describable(caller: Caller, topics: Iterable[str]) -> set[str]:
+        asked.append((caller.principal, sorted(topics)))
+        return set(topics) - {"t-hidden"}
+
+    driver.shard.describable = describable
+    for name in ("t-hidden", "t-shown", "u"):
+        driver.make_topic(name, 1)
+    join(driver, "a", subscribed_topic_names=None, subscribed_topic_regex="t-.*")
+    group = driver.shard.groups["g"]
+    assert isinstance(group, ConsumerGroup)
+    assert group.resolved["t-.*"].topics == {"t-shown"}
+    assert asked == [("User:ANONYMOUS", ["t-hidden", "t-shown"])]
 
 
 def test_ids_do_not_begin_with_a_dash() -> None:
