@@ -426,3 +426,30 @@ def test_entries_survive_a_restart(tmp_path: Any) -> None:
             assert wire.call(wanted, 12).topics[0].error_code == 29
         with Wire(again.bootstrap_servers) as wire:
             assert wire.call(wanted, 12).topics[0].error_code == 3
+
+
+def test_a_fetch_that_waits_keeps_what_it_was_allowed(
+    broker: Broker, guest: Wire, host: Wire
+) -> None:
+    """Others' requests in between, who may do less, change nothing for it."""
+    make_topic(host, "waited")
+    wanted = FetchRequest.FetchPartition(partition_max_bytes=1 << 20)
+    request = FetchRequest(
+        max_wait_ms=8000,
+        min_bytes=1,
+        session_epoch=-1,
+        topics=[FetchRequest.FetchTopic(topic="waited", partitions=[wanted])],
+    )
+    with Wire(broker.bootstrap_servers) as reader:
+        reader.send(request, 12)
+        partition = broker.node.replicas.partition("waited", 0)
+        assert host.call(metadata.MetadataRequest(topics=[]), 9) is not None
+        assert fetch(guest) == ErrorCode.TOPIC_AUTHORIZATION_FAILED
+        before = counters(broker)[1]
+        data = ASKING[ApiKey.PRODUCE].topic_data[0].partition_data[0]
+        data.records = kcore.build([(b"k", b"v", {}, 1_790_000_000_000)])
+        topic = ProduceRequest.TopicProduceData(name="waited", partition_data=[data])
+        assert host.call(ProduceRequest(acks=1, topic_data=[topic]), 12).responses
+        assert reader.receive().responses[0].partitions[0].records
+        assert counters(broker)[1] == before + 1
+        assert not [one for one in partition.fetch_waiters if not one.done]
