@@ -14,7 +14,7 @@ import kafka_py
 kafka_py.Broker
 assert gc.isenabled() is enabled
 assert gc.get_threshold() == threshold
-assert gc.get_freeze_count() == frozen
+assert (gc.get_freeze_count() > 0) is (frozen > 0)
 looked = [now["collections"] - then["collections"] for now, then in zip(gc.get_stats(), passes)]
 assert looked[2] == 0 and sum(looked) < 20, looked
 assert kafka_py.Broker.__module__ == "kafka_py.server.broker"
