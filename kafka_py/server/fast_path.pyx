@@ -359,7 +359,7 @@ cdef class FastPath:
                 )
             except OffsetOutOfRange:
                 return DECLINED
-            if not piece.hot and piece.size and not piece.resident:
+            if not piece.hot and piece.size and not piece.was_resident(self.now_ms):
                 return DECLINED
             if isolation == 1 and piece.size and partition.log.aborted_transactions(
                 piece.offset, piece.next_offset
