@@ -11,8 +11,10 @@ cdef enum:
 cdef enum:
     LEVEL_DEFAULT = -2147483648
 
-# The payload as a bytes-like object of at most bytes_max bytes. Raises DecompressionFailed, DecompressedTooLarge,
+# The payload as an object with a length and a buffer, of at most bytes_max bytes. Raises DecompressionFailed, DecompressedTooLarge,
 # UnsupportedCompression.
 cdef object decompress_payload(int codec, object payload, int64_t bytes_max)
+# The same as something to hand out to Python.
+cdef object decompress_view(int codec, object payload, int64_t bytes_max)
 # Raises UnsupportedCompression, ValueError for a level that the codec does not have.
 cdef object compress_payload(int codec, object payload, int level)

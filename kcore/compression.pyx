@@ -4,8 +4,8 @@
 - gzip: RFC 1952, members one after the other.
 - snappy: read in xerial's framing (a 16-byte header, then blocks behind a big-endian length, which is what
   Java writes) and bare (what librdkafka writes); written in xerial's framing, blocks of 32 KiB.
-- lz4: one frame of independent blocks; written with 64 KiB blocks and neither checksums nor content size. Linked
-  blocks are refused: Java's reader cannot read them, so a broker must not store them.
+- lz4: one frame of independent blocks, read by lz4_frame.pyx; written with 64 KiB blocks and neither checksums nor
+  content size. Linked blocks are refused: Java's reader cannot read them, so a broker must not store them.
 - zstd: frames one after the other; windows up to 128 MiB, as Java's reader allows. What level 22 of Java's writer
   makes announces such a window however small the batch is; the memory touched stays that of the output.
 
@@ -18,6 +18,9 @@ over in silence (bytes after the end of the stream) is refused, since readers di
 import enum
 import zlib
 
+cimport cython
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -25,6 +28,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from kcore.endian cimport load_be32, store_be32
+from kcore.lz4_frame cimport LZ4_SLACK_BYTES, lz4_bound, lz4_decode
 
 from kcore.errors import DecompressedTooLarge, DecompressionFailed, UnsupportedCompression
 
@@ -38,8 +42,8 @@ cdef object _zstd_error = None
 
 # Contexts cost more to make than a small batch costs to (de)compress, and are not for two threads at once: who needs
 # one takes it out of its pool, and puts it back unless something went wrong with it.
-cdef list _lz4_contexts = []
 cdef list _zstd_decompressors = []
+cdef list _rooms = []
 cdef dict _zstd_compressors = {}            # level -> compressors
 
 cdef enum:
@@ -55,8 +59,10 @@ cdef enum:
     LIMIT_BYTES_MAX = 2147483647       # no batch's payload can be used beyond this, since lengths are int32
     # A snappy copy of 3 bytes makes 64 at most.
     SNAPPY_RATIO_MAX = 22
-    # An lz4 length byte adds 255 at most.
-    LZ4_RATIO_MAX = 255
+    NOGIL_BYTES = 65536                     # from here on the work takes longer than handing the GIL over and back
+    ROOM_BYTES_MIN = 65536                  # less is at hand in malloc
+    ROOMS_MAX = 4                           # outputs kept to be used again, as many as work at a time
+    ROOM_BYTES_MAX = 2097152                # a larger one is let go
 
 XERIAL_MAGIC = b"\x82SNAPPY\x00"
 XERIAL_HEADER = XERIAL_MAGIC + b"\x00\x00\x00\x01\x00\x00\x00\x01"
@@ -82,6 +88,46 @@ cdef inline uint32_t _le32(const uint8_t* p) noexcept nogil:
 
 cdef object _too_large(int64_t bytes_max):
     return DecompressedTooLarge(f"the payload decompresses to more than {bytes_max} bytes")
+
+
+# --------------------------------------------------------------------------------------------- output
+
+@cython.final
+@cython.no_gc
+cdef class _Room:
+    """A decompressed payload in memory that is used again: its pages are there already, where fresh memory of this
+    size is mapped, filled with zeros page by page and unmapped for each batch, all threads waiting for one another."""
+    cdef bytearray memory
+    cdef uint8_t* data
+    cdef Py_ssize_t length
+
+    def __len__(self):
+        return self.length
+
+    def __getbuffer__(self, Py_buffer* buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.data, self.length, True, flags)
+
+    def __dealloc__(self):
+        # No memory: there was none. No list: the interpreter is ending.
+        if self.memory is None or _rooms is None or len(_rooms) >= ROOMS_MAX:
+            return
+        if ROOM_BYTES_MIN <= len(self.memory) <= ROOM_BYTES_MAX:
+            _rooms.append(self.memory)
+
+
+cdef _Room _room(Py_ssize_t n, Py_ssize_t slack):
+    """Room for n bytes, and as many more as the caller's copies run over."""
+    cdef _Room room = _Room.__new__(_Room)
+    if n >= ROOM_BYTES_MIN:
+        try:
+            room.memory = _rooms.pop()
+        except IndexError:
+            pass
+    if room.memory is None or len(room.memory) < n + slack:
+        # Not filled with zeros first: who writes says how much of it is an output.
+        room.memory = PyByteArray_FromStringAndSize(NULL, n + slack)
+    room.data = <uint8_t*>PyByteArray_AS_STRING(room.memory)
+    return room
 
 
 # ---------------------------------------------------------------------------------------------- gzip
@@ -191,7 +237,7 @@ cdef object _unsnappy(object payload, int64_t bytes_max):
     cdef const uint8_t[::1] view = payload
     cdef Py_ssize_t n = view.shape[0], at, filled = 0, size
     cdef int64_t total, claim
-    cdef uint8_t* target
+    cdef _Room output
     cdef bint framed
     _load_snappy()
     framed = n >= XERIAL_HEADER_BYTES and memcmp(&view[0], PyBytes_AS_STRING(XERIAL_MAGIC), 8) == 0
@@ -200,11 +246,10 @@ cdef object _unsnappy(object payload, int64_t bytes_max):
         raise DecompressionFailed("snappy: the lengths of the blocks cannot be true")
     if total > bytes_max:
         raise _too_large(bytes_max)
-    # Not filled with zeros first: every byte is written, or the object is given to nobody.
-    output = PyBytes_FromStringAndSize(NULL, total)
-    target = <uint8_t*>PyBytes_AS_STRING(output)
+    output = _room(total, 0)
+    output.length = total
     if not framed:
-        _unsnappy_block(&view[0], n, target, total)
+        _unsnappy_block(&view[0], n, output.data, total)
         return output
     at = XERIAL_HEADER_BYTES
     while at < n:
@@ -214,7 +259,7 @@ cdef object _unsnappy(object payload, int64_t bytes_max):
             continue
         at += 4
         claim = _snappy_claim(&view[at], size)
-        _unsnappy_block(&view[at], size, target + filled, claim)
+        _unsnappy_block(&view[at], size, output.data + filled, claim)
         filled += <Py_ssize_t>claim
         at += size
     return output
@@ -252,74 +297,31 @@ cdef int _load_lz4() except -1:
     return 0
 
 
-cdef const char* _lz4_bound(const uint8_t* p, Py_ssize_t n, int64_t* bound) noexcept nogil:
-    """Walk one frame; the most that its blocks can hold goes to `bound`. Returns what is wrong, or NULL."""
-    cdef Py_ssize_t at = 7
-    cdef uint32_t size
-    cdef int64_t block_max
-    cdef uint8_t flags
-    bound[0] = 0
-    if n < 7 or _le32(p) != 0x184D2204:
-        return "no frame"
-    flags = p[4]
-    if flags >> 6 != 1 or flags & 0x03:
-        return "a frame of an unknown version or with a dictionary"
-    if not flags & 0x20:
-        return "linked blocks"
-    if p[5] & 0x8F or p[5] >> 4 < 4:
-        return "an unknown block size"
-    block_max = <int64_t>1 << (8 + 2 * (p[5] >> 4))
-    if flags & 0x08:
-        at += 8
-    while True:
-        if n - at < 4:
-            return "the frame is cut short"
-        size = _le32(p + at)
-        at += 4
-        if size == 0:
-            break
-        if (size & 0x7FFFFFFF) > block_max or n - at < <int64_t>(size & 0x7FFFFFFF):
-            return "a block that leaves its frame"
-        if size & <uint32_t>0x80000000U:
-            size &= 0x7FFFFFFF
-            bound[0] += size
-        else:
-            bound[0] += min(block_max, <int64_t>size * LZ4_RATIO_MAX)
-        at += size + (4 if flags & 0x10 else 0)
-    if flags & 0x04:
-        at += 4
-    if at != n:
-        return "bytes after the frame" if at < n else "the frame is cut short"
-    return NULL
-
-
 cdef object _unlz4(object payload, int64_t bytes_max):
     cdef const uint8_t[::1] view = payload
-    cdef int64_t bound = 0
+    cdef int64_t bound = 0, filled = 0
     cdef const char* wrong
-    _load_lz4()
-    if view.shape[0] == 0:
+    cdef _Room room
+    cdef const uint8_t* frame
+    cdef Py_ssize_t n = view.shape[0]
+    if n == 0:
         raise DecompressionFailed("lz4: no frame")
-    wrong = _lz4_bound(&view[0], view.shape[0], &bound)
+    frame = &view[0]
+    wrong = lz4_bound(frame, n, &bound)
+    if wrong == NULL:
+        bound = min(bound, bytes_max)
+        room = _room(bound, LZ4_SLACK_BYTES)
+        if bound >= NOGIL_BYTES:
+            with nogil:
+                wrong = lz4_decode(frame, n, room.data, bound, &filled)
+        else:
+            wrong = lz4_decode(frame, n, room.data, bound, &filled)
     if wrong != NULL:
         raise DecompressionFailed(f"lz4: {wrong.decode('ascii')}")
-    try:
-        context = _lz4_contexts.pop()
-    except IndexError:
-        context = _lz4_frame.create_decompression_context()
-    try:
-        # The one byte more is what lets the end mark be read when the output is as long as it may be.
-        output, _, ended = _lz4_frame.decompress_chunk(context, payload, min(bound, bytes_max) + 1)
-    except (RuntimeError, ValueError, EOFError) as error:
-        raise DecompressionFailed(f"lz4: {error}") from None
-    if len(output) > bytes_max:
+    if filled < 0:
         raise _too_large(bytes_max)
-    if not ended:
-        raise DecompressionFailed("lz4: the frame does not end")
-    # At the end of a frame a context is as new.
-    if len(_lz4_contexts) < POOLED_MAX:
-        _lz4_contexts.append(context)
-    return output
+    room.length = filled
+    return room
 
 
 cdef object _lz4(object payload, int level):
@@ -485,6 +487,11 @@ cdef object _zstd(object payload, int level):
 
 # ----------------------------------------------------------------------------------------- all codecs
 
+cdef object decompress_view(int codec, object payload, int64_t bytes_max):
+    found = decompress_payload(codec, payload, bytes_max)
+    return memoryview(found) if type(found) is _Room else found
+
+
 cdef object decompress_payload(int codec, object payload, int64_t bytes_max):
     if codec == CODEC_NONE:
         if len(payload) > bytes_max:
@@ -535,7 +542,7 @@ def decompress(codec, payload not None, *, bytes_max):
     Raises DecompressedTooLarge beyond the limit (without having decompressed more than that), DecompressionFailed for
     anything that is not one well-formed stream, UnsupportedCompression for another codec.
     """
-    return decompress_payload(codec, _bytes_like(payload), bytes_max)
+    return decompress_view(codec, _bytes_like(payload), bytes_max)
 
 
 def compress(codec, payload not None, level=None):

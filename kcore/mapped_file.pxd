@@ -8,6 +8,16 @@ cdef enum:
     POPULATE_BYTES_MIN = 65536      # pages are faulted in this far ahead of the tail ...
     POPULATE_BYTES_MAX = 524288     # ... or so far, when much is appended between two syncs
 
+    RESIDENT_WINDOW_BITS = 16       # what is known to be in memory is remembered by 64 KiB,
+    RESIDENT_WINDOWS = 4            # so many of them,
+    # for so long: pages that were in memory and were just sent are the last ones that the kernel lets go, so they
+    # are gone sooner only where all of the page cache turns over in that time (and then mincore is late as well).
+    RESIDENT_KEPT_MS = 100
+
+cdef struct ResidentWindow:
+    Py_ssize_t number               # position >> RESIDENT_WINDOW_BITS, and one: 0 is none
+    int64_t seen_ms
+
 cdef class Mapping:
     cdef uint8_t* data              # start of the map, NULL for an empty read-only file
     cdef Py_ssize_t reserved        # bytes of address space
@@ -18,6 +28,7 @@ cdef class Mapping:
     cdef int fd
     cdef bint writable
     cdef bint populate              # fault pages in ahead of the tail
+    cdef ResidentWindow windows[RESIDENT_WINDOWS]
     cdef readonly str path
 
     # Makes at least `size` bytes touchable: posix_fallocate, then populate. 0, or -1 with errno.
@@ -27,6 +38,8 @@ cdef class Mapping:
     cdef int sync(self) noexcept nogil                      # fdatasync
     cdef int warm(self, Py_ssize_t position, Py_ssize_t size) noexcept nogil
     cdef int is_resident(self, Py_ssize_t position, Py_ssize_t size) noexcept nogil  # 1, 0, -1
+    # The same, but for what was found to be in memory a moment ago the kernel is not asked again. One thread only.
+    cdef int was_resident(self, Py_ssize_t position, Py_ssize_t size, int64_t now_ms) noexcept nogil
 
 cdef Mapping map_writable(str path, Py_ssize_t limit)     # creates the file when it is missing
 cdef Mapping map_readonly(str path)

@@ -86,11 +86,17 @@ cdef extern from *:
 
 cdef Py_ssize_t PAGE_BYTES = kcore_page_bytes()
 cdef long open_mappings = 0
+cdef long asked = 0
 
 
 def mappings_open():
     """How many maps this process holds now: the debug counter that must end where it began."""
     return open_mappings
+
+
+def residency_asked():
+    """How often the kernel was asked whether pages are in memory."""
+    return asked
 
 
 cdef class Mapping:
@@ -173,9 +179,35 @@ cdef class Mapping:
         return 0
 
     cdef int is_resident(self, Py_ssize_t position, Py_ssize_t size) noexcept nogil:
+        global asked
         if size <= 0:
             return 1
+        asked += 1
         return kcore_resident(self.data + position, size)
+
+    cdef int was_resident(self, Py_ssize_t position, Py_ssize_t size, int64_t now_ms) noexcept nogil:
+        cdef Py_ssize_t number = position >> RESIDENT_WINDOW_BITS, start
+        cdef Py_ssize_t last = (position + size - 1) >> RESIDENT_WINDOW_BITS
+        cdef ResidentWindow* window
+        cdef int result
+        if size <= 0:
+            return 1
+        if last - number >= RESIDENT_WINDOWS:
+            return self.is_resident(position, size)
+        while number <= last:
+            window = &self.windows[number & (RESIDENT_WINDOWS - 1)]
+            # A clock that was set back is no reason to believe for longer.
+            if window.number != number + 1 or not 0 <= now_ms - window.seen_ms < RESIDENT_KEPT_MS:
+                start = number << RESIDENT_WINDOW_BITS
+                result = self.is_resident(
+                    start, min(self.allocated - start, <Py_ssize_t>1 << RESIDENT_WINDOW_BITS)
+                )
+                if result != 1:
+                    return self.is_resident(position, size)
+                window.number = number + 1
+                window.seen_ms = now_ms
+            number += 1
+        return 1
 
 
 cdef Mapping map_writable(str path, Py_ssize_t limit):

@@ -31,7 +31,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
-from kcore.compression cimport CODEC_NONE, CODEC_ZSTD, decompress_payload
+from kcore.compression cimport CODEC_NONE, CODEC_ZSTD, decompress_payload, decompress_view
 from kcore.crc32c cimport crc32c_copy, crc32c_update
 from kcore.endian cimport store_be16, store_be32, store_be64
 from kcore.record cimport record_head, record_headers_skip
@@ -557,7 +557,7 @@ cdef class RecordBatch:
     def payload(self):
         """The records as one bytes-like object, decompressed (up to decompressed_bytes_max)."""
         view = self.view[HEADER_BYTES:]
-        return decompress_payload(self.h.attributes & ATTR_CODEC, view, self.decompressed_bytes_max)
+        return decompress_view(self.h.attributes & ATTR_CODEC, view, self.decompressed_bytes_max)
 
     # There is no __len__ on purpose: list() would make room for as many records as the header claims.
 

@@ -24,6 +24,7 @@ from libc.string cimport memcmp
 from kcore.crc32c cimport crc32c_update
 from kcore.endian cimport load_be32, load_be64
 from kcore.mapped_file cimport Mapping, map_readonly
+from kcore.read_ahead cimport THREAD_BYTES, ReadAhead, read_ahead_of
 from kcore.record_batch cimport (
     AT_ATTRIBUTES, AT_BATCH_LENGTH, BatchHeader, LENGTH_MIN, LOG_OVERHEAD, STATUS_BAD_CRC,
     STATUS_BAD_LENGTH, STATUS_BAD_MAGIC, STATUS_BAD_OFFSET_DELTA, STATUS_OK, STATUS_SHORT, batch_bytes,
@@ -186,11 +187,26 @@ cdef class Findings:
     """What `verify` and `check` add up."""
 
     cdef list damage
+    cdef ReadAhead thread               # of a large file
     cdef int64_t files, batches, records, bytes, zeros_bytes, first_offset, next_offset
 
     def __cinit__(self):
         self.damage = []
         self.first_offset = self.next_offset = -1
+
+    cdef int add_file(self, str name, int64_t base_offset) except -1:
+        """Map and walk one file."""
+        cdef Mapping mapping = map_readonly(name)
+        if mapping.allocated >= THREAD_BYTES:
+            self.thread = read_ahead_of(mapping)
+        try:
+            self.add(name, mapping.data, mapping.allocated, base_offset, mapping)
+        finally:
+            if self.thread is not None:
+                with nogil:
+                    self.thread.stop()
+                self.thread = None
+        return 0
 
     cdef int add(self, str name, const uint8_t* data, Py_ssize_t size, int64_t base_offset, Mapping mapping) except -1:
         """Walk one file, or the bytes of a buffer (without mapping); base_offset -1: the first batch says it."""
@@ -245,6 +261,13 @@ cdef class Findings:
         now. Pages that are in memory enter the map when they are touched: for them that is cheaper."""
         cdef Py_ssize_t end = min(position + max(size, <Py_ssize_t>WINDOW_BYTES), mapping.allocated)
         cdef int result
+        cdef Py_ssize_t ready
+        if self.thread is not None:
+            with nogil:
+                ready = self.thread.wait(position, min(position + max(size, <Py_ssize_t>1), mapping.allocated))
+            if ready < 0:
+                raise_errno(mapping.path)
+            return ready
         with nogil:
             result = mapping.is_resident(position, end - position)
             if result == 0:
@@ -272,13 +295,11 @@ def check(const uint8_t[::1] buffer not None, base_offset=None):
 def verify(path):
     """Verify a .log file, or all of a partition's directory; see the stub for the contract."""
     cdef Findings found = Findings()
-    cdef Mapping mapping
     path = os.fspath(path)
     files = [path]
     if os.path.isdir(path):
         files = sorted(os.path.join(path, name) for name in os.listdir(path) if SEGMENT.fullmatch(name))
     for name in files:
         match = SEGMENT.fullmatch(os.path.basename(name))
-        mapping = map_readonly(name)
-        found.add(name, mapping.data, mapping.allocated, int(match[1]) if match else -1, mapping)
+        found.add_file(name, int(match[1]) if match else -1)
     return found.result()

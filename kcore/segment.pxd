@@ -17,6 +17,8 @@ cdef class LogSlice:
     cdef readonly Py_ssize_t position       # of the first byte within the segment file
     cdef bint hot                           # within what was appended last: in memory for sure
 
+    cpdef bint was_resident(self, int64_t now_ms) noexcept  # `resident`, as it was within the last 100 ms
+
 
 cdef class Segment:
     cdef readonly str path                  # without suffix

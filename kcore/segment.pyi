@@ -19,6 +19,10 @@ class LogSlice:
     @property
     def resident(self) -> bool:
         """Whether reading it will touch no disk (mincore; always True for the hot tail)."""
+    def was_resident(self, now_ms: int) -> bool:
+        """`resident`, but what was found to be in memory less than 100 ms ago is not asked for
+        again."""
+
     def warm(self) -> None:
         """Faults its pages in without the GIL. Raises OSError."""
 

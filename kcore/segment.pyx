@@ -163,6 +163,10 @@ cdef class LogSlice:
             return True
         return self.mapping.is_resident(self.position, self.size) == 1
 
+    cpdef bint was_resident(self, int64_t now_ms) noexcept:
+        """`resident`, but what was found to be in memory less than 100 ms ago is not asked for again."""
+        return self.hot or self.mapping is None or self.mapping.was_resident(self.position, self.size, now_ms) == 1
+
     def warm(self):
         """Faults its pages in without the GIL. Raises OSError."""
         cdef int result

@@ -356,8 +356,12 @@ def write_at(path, int64_t position, const uint8_t[::1] data not None):
 
 
 def replace_file(path, data, *, bint durable=True):
-    """Put data under path at once: path + ".tmp", fsync, rename, fsync of the directory."""
+    """Put data under path at once: path + ".tmp", fsync, rename, fsync of the directory. In a volatile directory
+    there is nobody for whom it would have to be at once, and the file is written where it is."""
     path = os.fspath(path)
+    if is_volatile(path):
+        write_file(path, data, durable=False)
+        return
     temporary = path + ".tmp"
     write_file(temporary, data, durable=durable)
     rename(temporary, path)

@@ -69,7 +69,7 @@ def run_loop(work: Coroutine[Any, Any, int]) -> int:
 
 async def serve(config: BrokerConfig) -> int:
     """Start a node, wait for a signal or the node's own end, stop it; the exit status."""
-    from kafka_py.server.broker import Broker
+    from kafka_py import Broker
 
     broker = Broker(config)
     stopping = asyncio.Event()

@@ -279,6 +279,8 @@ class BrokerConfig(Mapping[str, Any]):
 
         What is unknown, read-only or bad is kept (DescribeConfigs shows it) and has no effect.
         """
+        if default == self.dynamic_default and broker == self.dynamic_broker:
+            return frozenset()
         before = self.values_now
         self.dynamic_default = dict(default)
         self.dynamic_broker = dict(broker)

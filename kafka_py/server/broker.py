@@ -59,6 +59,20 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
+def temporary_directory() -> str:
+    """A fresh directory where Python puts temporary files. Raises OSError.
+
+    ``tempfile`` finds out where that is by writing a file there; where it looks first is taken
+    without that, if a directory can be made in it.
+    """
+    named = [os.getenv(name) for name in ("TMPDIR", "TEMP", "TMP")]
+    likely = tempfile.tempdir or next(filter(None, named), "/tmp")
+    try:
+        return tempfile.mkdtemp(prefix="kafka-py-", dir=likely)
+    except OSError:
+        return tempfile.mkdtemp(prefix="kafka-py-")
+
+
 #: Looked up when this module is imported, so that the first start does not wait for it.
 LOOP_FACTORY = _loop_factory()
 
@@ -100,7 +114,7 @@ class Broker:
         self._temporary: str | None = None
         if not isinstance(config, BrokerConfig):
             if data is None and not {"log.dirs", "log.dir"} & set(config or {}):
-                data = self._temporary = tempfile.mkdtemp(prefix="kafka-py-")
+                data = self._temporary = temporary_directory()
                 set_volatile(data, True)
             properties = standalone_properties(os.path.abspath(data or ""), port=0)
             config = BrokerConfig(with_settings(properties, config or {}))

@@ -365,7 +365,7 @@ cdef class FastPath:
                 piece = partition.log.read_slice(pieces[i].offset, bytes_max, limit, total == 0)
             except OffsetOutOfRange:
                 return DECLINED
-            if not piece.hot and piece.size and not piece.resident:
+            if not piece.hot and piece.size and not piece.was_resident(self.now_ms):
                 return DECLINED
             if isolation == 1 and piece.size and partition.log.aborted_transactions(
                 piece.offset, piece.next_offset

@@ -186,6 +186,33 @@ class TestFiles:
         finally:
             syscalls.clear()
 
+    def test_a_disk_that_fails_in_the_middle_of_a_large_file(self, tmp_path):
+        made = batches(*[1] * 40, value=bytes(1 << 20))
+        path = tmp_path / f"{0:020d}.log"
+        path.write_bytes(b"".join(made))
+        threads = len(os.listdir("/proc/self/task"))
+        for step in (1, 2, 20, 75):
+            syscalls.inject("madvise", step, 5)
+            try:
+                with pytest.raises(OSError, match="Input/output error"):
+                    verify(path)
+            finally:
+                syscalls.clear()
+            assert len(os.listdir("/proc/self/task")) == threads
+        assert verify(path).batches == 40
+        assert len(os.listdir("/proc/self/task")) == threads
+
+    def test_a_batch_larger_than_what_is_read_ahead(self, tmp_path):
+        made = batches(1, 1, value=bytes(66 << 20))
+        path = tmp_path / f"{0:020d}.log"
+        path.write_bytes(b"".join(made))
+        assert verify(path).batches == 2
+        with path.open("r+b") as file:
+            file.seek(len(made[0]) // 2)
+            file.write(b"damage")
+        found = verify(path)
+        assert (found.batches, [one.position for one in found.damage]) == (1, [0])
+
     def test_what_is_not_there(self, tmp_path):
         with pytest.raises(FileNotFoundError):
             verify(tmp_path / "nothing.log")

@@ -9,6 +9,7 @@ import pytest
 from kcore.batch_builder import build
 from kcore.log import REPLICA, Log
 from kcore.log_config import LogConfig
+from kcore.mapped_file import residency_asked
 from kcore.segment import segments_open, set_open_limit
 
 NOW_MS = 1_700_000_000_000
@@ -90,6 +91,31 @@ def test_rolls_before_a_relative_offset_overflows(tmp_path: Path) -> None:
         log.append(batch, leader_epoch=-1, now_ms=NOW_MS, origin=REPLICA)
     assert bases(log) == [0, 2**31]
     assert log.read(5, 10).next_offset == 2**31
+    log.close()
+
+
+def test_what_was_in_memory_is_not_asked_for_again_for_a_while(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "t-0")
+    for _ in range(200):
+        put(log, 2000)
+    log.close()
+    log = open_log(tmp_path / "t-0", clean=True)
+
+    def asked(offset: int, now_ms: int, bytes_max: int = 1) -> int:
+        """How often the kernel was asked for one fetch."""
+        found, before = log.read(offset, bytes_max), residency_asked()
+        assert found.was_resident(now_ms)
+        return residency_asked() - before
+
+    assert asked(0, NOW_MS) == 1
+    assert [asked(offset, NOW_MS + 99) for offset in range(30)] == [0] * 30, "the same 64 KiB"
+    assert asked(0, NOW_MS + 100) == 1, "not for ever"
+    assert asked(0, NOW_MS + 99) == 1, "a clock that was set back"
+    assert asked(0, NOW_MS + 150, 200_000) == 3, "the windows that are not known yet"
+    assert asked(1, NOW_MS + 150, 200_000) == 0
+    assert asked(0, NOW_MS + 150, 400_000) == 1, "larger than what is remembered: as it is"
+    assert asked(150, NOW_MS + 150) == 1
+    assert asked(150, NOW_MS + 151) == 0
     log.close()
 
 

@@ -34,7 +34,10 @@ def test_nothing_below_a_volatile_directory_is_synced(tmp_path: Path) -> None:
     syscalls.set_volatile(str(directory), True)
     try:
         before = syscalls.counts()
+        syscalls.replace_file(str(directory / "f"), b"longer content")
         syscalls.replace_file(str(directory / "f"), b"content")
+        assert (directory / "f").read_bytes() == b"content"
+        assert syscalls.counts()["rename"] == before["rename"]
         syscalls.fsync_file(str(directory / "f"))
         syscalls.fsync_dir(str(directory))
         log = Log.open(directory / "t-0", LogConfig(), now_ms=0, clean=True)

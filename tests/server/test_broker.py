@@ -7,6 +7,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from kafka_py.network import AddressInUse
 from kafka_py.protocol.api_versions import ApiVersionsRequest
 from kafka_py.protocol.fetch import FetchResponse
-from kafka_py.server.broker import Broker
+from kafka_py.server.broker import Broker, temporary_directory
 from kcore import syscalls
 from kcore.errors import DirectoryLocked
 from tests.server.conftest import make_topic
@@ -32,6 +33,22 @@ def test_a_thread_serves_and_its_directory_goes() -> None:
         with Wire(broker.bootstrap_servers) as wire:
             assert wire.call(HELLO, 4).error_code == 0
     assert not directory.exists()
+
+
+def test_where_the_temporary_directory_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python's are: what tempfile was told, the environment, or what tempfile finds."""
+    told, named = tmp_path / "told", tmp_path / "named"
+    told.mkdir()
+    named.mkdir()
+    monkeypatch.setenv("TMPDIR", str(named))
+    monkeypatch.setattr(tempfile, "tempdir", str(told))
+    assert Path(temporary_directory()).parent == told
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert Path(temporary_directory()).parent == named
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    monkeypatch.setenv("TEMP", str(tmp_path))
+    monkeypatch.delenv("TMP", raising=False)
+    assert Path(temporary_directory()).parent == Path(tempfile.gettempdir()) == tmp_path
 
 
 def test_the_first_answer_comes_quickly() -> None:
@@ -80,7 +97,7 @@ def answer(response: object) -> object:
 def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     code = """if True:
         import os, sys
-        from kafka_py.server.broker import Broker
+        from kafka_py.server.broker import Broker, temporary_directory
         from tests.server.conftest import make_topic
         from tests.server.messages import batch, produce
         from tests.server.wire import Wire
