@@ -28,7 +28,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from kcore.endian cimport load_be32, store_be32
-from kcore.lz4_frame cimport LZ4_SLACK_BYTES, lz4_bound, lz4_decode
+from kcore.lz4_frame cimport LZ4_SLACK_BYTES, Lz4Reader, lz4_bound, lz4_reader
 
 from kcore.errors import DecompressedTooLarge, DecompressionFailed, UnsupportedCompression
 
@@ -42,6 +42,7 @@ cdef object _zstd_error = None
 
 # Contexts cost more to make than a small batch costs to (de)compress, and are not for two threads at once: who needs
 # one takes it out of its pool, and puts it back unless something went wrong with it.
+cdef list _lz4_readers = []
 cdef list _zstd_decompressors = []
 cdef list _rooms = []
 cdef dict _zstd_compressors = {}            # level -> compressors
@@ -302,6 +303,7 @@ cdef object _unlz4(object payload, int64_t bytes_max):
     cdef int64_t bound = 0, filled = 0
     cdef const char* wrong
     cdef _Room room
+    cdef Lz4Reader reader
     cdef const uint8_t* frame
     cdef Py_ssize_t n = view.shape[0]
     if n == 0:
@@ -311,11 +313,17 @@ cdef object _unlz4(object payload, int64_t bytes_max):
     if wrong == NULL:
         bound = min(bound, bytes_max)
         room = _room(bound, LZ4_SLACK_BYTES)
+        try:
+            reader = <Lz4Reader>_lz4_readers.pop()
+        except IndexError:
+            reader = lz4_reader()
         if bound >= NOGIL_BYTES:
             with nogil:
-                wrong = lz4_decode(frame, n, room.data, bound, &filled)
+                wrong = reader.decode(frame, n, room.data, bound, &filled)
         else:
-            wrong = lz4_decode(frame, n, room.data, bound, &filled)
+            wrong = reader.decode(frame, n, room.data, bound, &filled)
+        if wrong == NULL and filled >= 0 and len(_lz4_readers) < POOLED_MAX:
+            _lz4_readers.append(reader)
     if wrong != NULL:
         raise DecompressionFailed(f"lz4: {wrong.decode('ascii')}")
     if filled < 0:
