@@ -3,8 +3,9 @@
 The file names are Kafka's: ``.lock``, ``meta.properties``, ``recovery-point-offset-checkpoint``,
 ``log-start-offset-checkpoint``, ``replication-offset-checkpoint``, ``.kafka_cleanshutdown``, and
 one directory a partition called ``TOPIC-INDEX``. Directories that end in ``-delete`` are remains of
-deleted or moved replicas, ``-stray`` those of partitions that the metadata knows nothing of: both are
-left out when logs are opened. ``TOPIC-INDEX.HEX-future`` is a replica on its way here (KIP-113).
+deleted or moved replicas, ``-stray`` those of partitions that the metadata knows nothing of: both
+are left out when logs are opened. ``TOPIC-INDEX.HEX-future`` is a replica on its way here
+(KIP-113).
 """
 
 import fcntl
@@ -322,7 +323,7 @@ class LogDirectory:
             known.pop(key, None)
 
     def remove_leftovers(self) -> int:
-        """Remove what earlier runs left of deleted and moved replicas; returns how many directories went."""
+        """Remove what earlier runs left of deleted and moved replicas; how many there were."""
         removed = 0
         for entry in list(self.path.iterdir()):
             left = _DELETED.fullmatch(entry.name) is not None

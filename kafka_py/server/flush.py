@@ -87,7 +87,9 @@ class Flusher:
             try:
                 durable.append(opened.flush())
             except KcoreError as error:
-                log.error("flushing %s failed: %s", opened.path, error)
+                # A log that was closed meanwhile is deleted, or has moved to another directory.
+                if not opened.closed:
+                    log.error("flushing %s failed: %s", opened.path, error)
                 durable.append(-1)
         try:
             self._loop.call_soon_threadsafe(self._done, batch, durable)

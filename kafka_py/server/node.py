@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kafka_py.server.coordinators import GroupCoordinators
     from kafka_py.server.dispatch import RequestContext
     from kafka_py.server.fetch_session import FetchSessions
+    from kafka_py.server.log_mover import LogMover
 
 __all__ = ["Listening", "Node"]
 
@@ -58,7 +59,7 @@ class Node:
         ...). metrics: counters by name. cluster_id, node_id, broker_epoch: identity; the epoch is
         -1 until the broker is registered. listeners: the bound listeners by name. sessions:
         incremental fetch sessions (KIP-227). flusher: the group commit that acks=all waits for.
-        groups: the group coordinators of this node.
+        groups: the group coordinators of this node. mover: moves replicas between log directories.
         touch: look at waiting requests soon, since a partition moved. wake_at: told a deadline
         (monotonic milliseconds), the node looks at its waiters then.
     """
@@ -91,6 +92,7 @@ class Node:
         self.touch: Callable[[], None] = lambda: None
         self.flusher: Any = None
         self.groups: GroupCoordinators
+        self.mover: LogMover
         self.wake_at: Callable[[int], None] = lambda _deadline_ms: None
         self._workers: ThreadPoolExecutor | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
