@@ -88,7 +88,9 @@ class Move:
             if future.log_end_offset < start:
                 self._start_over(start, end)
             if future.log_end_offset < end:
-                piece = source.read_cold(future.log_end_offset, bytes_max, end_offset=end)
+                # The first batch may begin before the log start, which lies within it then.
+                at = max(future.log_end_offset, start)
+                piece = source.read_cold(at, bytes_max, end_offset=end)
                 copied = len(piece)
                 if copied:
                     # Under the batches' own epochs: this one is for records without any.
@@ -109,7 +111,8 @@ class Move:
         if start < end:
             first = self.source.read_cold(start, 1, end_offset=end)
             base = min(base, int.from_bytes(first.view[:8], "big"))
-        self.log.truncate_fully_and_start_at(base)
+        if base != self.log.log_end_offset:
+            self.log.truncate_fully_and_start_at(base)
 
     @property
     def wants_flush(self) -> bool:
