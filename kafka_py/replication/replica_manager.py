@@ -6,6 +6,7 @@ in here: times are arguments.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -93,6 +94,7 @@ class ReplicaManager:
         self._next_ms: dict[str, int] = {}
         self._under_way: set[str] = set()
         self._retired: list[Log] = []
+        self._checkpointing = threading.Lock()
 
     # Looking things up
 
@@ -502,11 +504,20 @@ class ReplicaManager:
                 entries[id(directory)][(partition.topic, partition.index)] = offset
         return entries
 
+    def _write(
+        self,
+        value: Callable[[Partition, Log], int | None],
+        write: Callable[[LogDirectory, Mapping[PartitionKey, int]], None],
+    ) -> None:
+        """Write one kind of checkpoint: what is older must not be written last."""
+        with self._checkpointing:
+            entries = self._checkpoint(value)
+            for directory in self.log_dirs:
+                write(directory, entries[id(directory)])
+
     def write_recovery_points(self, _now_ms: int = 0) -> None:
         """Checkpoint up to where each log is durable."""
-        entries = self._checkpoint(lambda _, opened: opened.recovery_point)
-        for directory in self.log_dirs:
-            directory.write_recovery_points(entries[id(directory)])
+        self._write(lambda _, opened: opened.recovery_point, LogDirectory.write_recovery_points)
 
     def write_log_starts(self, _now_ms: int = 0) -> None:
         """Checkpoint the log start offsets that the segment files do not tell, as Kafka does."""
@@ -516,17 +527,14 @@ class ReplicaManager:
             told = segments[0].base_offset if segments else 0
             return opened.log_start_offset if opened.log_start_offset > told else None
 
-        entries = self._checkpoint(value)
-        for directory in self.log_dirs:
-            directory.write_log_starts(entries[id(directory)])
+        self._write(value, LogDirectory.write_log_starts)
 
     def write_high_watermarks(self, _now_ms: int = 0) -> None:
         """Checkpoint the high watermarks."""
-        entries = self._checkpoint(
-            lambda partition, opened: min(partition.high_watermark, opened.log_end_offset)
+        self._write(
+            lambda partition, opened: min(partition.high_watermark, opened.log_end_offset),
+            LogDirectory.write_high_watermarks,
         )
-        for directory in self.log_dirs:
-            directory.write_high_watermarks(entries[id(directory)])
 
     def close(self, *, broker_epoch: int, clean: bool = True) -> None:
         """Close every log, write every checkpoint and, if ``clean``, the markers.
