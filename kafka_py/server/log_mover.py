@@ -25,7 +25,7 @@ __all__ = ["LogMover"]
 log = logging.getLogger("kafka_py.server")
 
 #: A round that copied less was the last one but for what comes in meanwhile.
-NEARLY_BYTES: Final = COPY_BYTES // 16
+NEARLY_BYTES: Final = COPY_BYTES // 4
 #: How often one looks whether something else is through.
 LOOK_S: Final = 0.02
 #: Seconds after which a move that failed is tried again, unless it is over.

@@ -62,6 +62,17 @@ class Directories(Recorder):
         self.quiet(ApiKey.ALTER_REPLICA_LOG_DIRS, dirs=dirs)
         self.create(topic, partitions)
 
+    def throttle(self, bytes_per_second: str | None) -> None:
+        """Limit what moves between directories; None takes the limit away."""
+        config = {
+            "name": "replica.alter.log.dirs.io.max.bytes.per.second",
+            "config_operation": 0 if bytes_per_second else 1,
+            "value": bytes_per_second,
+        }
+        resource = {"resource_type": 4, "resource_name": "", "configs": [config]}
+        self.quiet(ApiKey.INCREMENTAL_ALTER_CONFIGS, resources=[resource])
+        time.sleep(0.5)
+
     def places(self, version: int = 4, **fields: Any) -> dict[str, Any]:
         """{directory: {(topic, index): (size, lag, future)}}."""
         response = self.quiet(ApiKey.DESCRIBE_LOG_DIRS, version, **{"topics": None, **fields})
@@ -197,16 +208,7 @@ def described(r: Directories) -> None:
     data = batch([(b"k", b"v" * 900_000)], first_timestamp=r.first_timestamp)
     for _ in range(30):
         r.produce("described", data)
-    throttle = [
-        {
-            "name": "replica.alter.log.dirs.io.max.bytes.per.second",
-            "config_operation": 0,
-            "value": "100000",
-        }
-    ]
-    limited = [{"resource_type": 4, "resource_name": "", "configs": throttle}]
-    r.quiet(ApiKey.INCREMENTAL_ALTER_CONFIGS, resources=limited)
-    time.sleep(0.5)
+    r.throttle("100000")
     r.alter(("two", "described", [0]))
     time.sleep(1.5)
     for version in range(1, 6):
@@ -216,8 +218,7 @@ def described(r: Directories) -> None:
         r.note(f"under way, v{version}", known)
     r.alter(("one", "described", [0]))
     r.settled("described")
-    throttle[0]["config_operation"] = 1
-    r.quiet(ApiKey.INCREMENTAL_ALTER_CONFIGS, resources=limited)
+    r.throttle(None)
 
 
 @pytest.mark.timeout(120)
@@ -347,6 +348,43 @@ def test_there_and_back_over_moved_directories(
                 node.stop()
             else:
                 node.kill()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("ending", ["stop", "kill"])
+@pytest.mark.parametrize("first", ["ours", "apache"])
+def test_one_broker_ends_a_move_that_the_other_began(
+    first: str, ending: str, tmp_path: Path, oracle_classpath: str
+) -> None:
+    """A future replica that is half there is half of the work."""
+    port, first_timestamp = free_port_pair(), int(time.time() * 1000) - 3_600_000
+    data = batch([(b"k", b"v" * 900_000)], first_timestamp=first_timestamp)
+    for who in (first, "apache" if first == "ours" else "ours"):
+        kind = OurNode if who == "ours" and apache.against() != "apache" else apache.ApacheNode
+        with kind(tmp_path / who, port, properties(tmp_path, cordoned=False)) as node:
+            r = recorder_of(node, first_timestamp)
+            if who == first:
+                r.create_in("one", "handed-on")
+                for _ in range(30):
+                    r.produce("handed-on", data)
+                r.throttle("100000")
+                r.alter(("two", "handed-on", [0]))
+                time.sleep(1.5)
+                size, lag, future = r.places()["two"]["handed-on", 0]
+                assert future
+                assert 0 < lag < 30
+                assert size > 0
+            else:
+                wait_until_led(r, "handed-on", 1)
+                assert r.places()["two"]["handed-on", 0][2]
+                r.throttle(None)
+                r.settled("handed-on")
+                assert r.places()["two"]["handed-on", 0] == (30 * len(data), 0, False)
+                assert ("handed-on", 0) not in r.places()["one"]
+                reply = r.produce("handed-on", data)
+                assert reply.responses[0].partition_responses[0].base_offset == 30
+            r.close()
+            node.stop() if ending == "stop" else node.kill()
 
 
 def wait_until_led(r: Recorder, topic: str, partitions: int) -> None:
