@@ -70,9 +70,11 @@ class Assignments:
         delay_s = RETRY_S
         try:
             while self._wanted:
-                # Registered first, for a start; and what comes together goes together.
-                await asyncio.sleep(0)
-                if self._node.broker_epoch >= 0 and await self._send(self._next()):
+                # What comes together goes together; and not before the broker is registered.
+                await asyncio.sleep(0 if self._node.broker_epoch >= 0 else RETRY_S)
+                if self._node.broker_epoch < 0:
+                    continue
+                if await self._send(self._next()):
                     delay_s = RETRY_S
                 else:
                     await asyncio.sleep(delay_s)

@@ -13,7 +13,7 @@ import pytest
 from kafka_py.metadata.types import DIRECTORY_UNASSIGNED
 from kafka_py.protocol.cluster import AlterReplicaLogDirsRequest, DescribeLogDirsRequest
 from kafka_py.protocol.configs import IncrementalAlterConfigsRequest
-from kafka_py.protocol.topics import DeleteTopicsRequest
+from kafka_py.protocol.topics import CreateTopicsRequest, DeleteTopicsRequest
 from kafka_py.server.broker import Broker
 from kcore.record_batch import batches
 from tests.server.conftest import make_topic, on_loop
@@ -332,3 +332,11 @@ def test_errors_are_each_partitions_own(two: Two, directory: str) -> None:
     make_topic(two.wire, "u")
     two.wait_at("u", "b")
     two.wait(lambda: two.assigned("u") == "b")
+
+
+def test_where_all_directories_are_cordoned_no_topic_is_made(tmp_path: Path) -> None:
+    """The controller hears of it with the heartbeats (KIP-1066)."""
+    with Two(tmp_path, cordoned_log_dirs="*") as two:
+        topic = CreateTopicsRequest.CreatableTopic(name="t", num_partitions=1, replication_factor=1)
+        reply = two.wire.call(CreateTopicsRequest(topics=[topic], timeout_ms=5000), 7)
+        assert reply.topics[0].error_code == 38
