@@ -13,11 +13,18 @@ import pytest
 from kafka_py.metadata.types import DIRECTORY_UNASSIGNED
 from kafka_py.protocol.cluster import AlterReplicaLogDirsRequest, DescribeLogDirsRequest
 from kafka_py.protocol.configs import IncrementalAlterConfigsRequest
+from kafka_py.protocol.group_offsets import OffsetFetchRequest
 from kafka_py.protocol.topics import CreateTopicsRequest, DeleteTopicsRequest
 from kafka_py.server.broker import Broker
 from kcore.record_batch import batches
 from tests.server.conftest import make_topic, on_loop
-from tests.server.group_requests import GROUPS_TOPIC, await_coordinator, commit, fetched
+from tests.server.group_requests import (
+    GROUPS_TOPIC,
+    await_coordinator,
+    commit,
+    fetch_group,
+    offsets_of,
+)
 from tests.server.messages import batch, fetch, offsets, produce
 from tests.server.wire import Wire
 
@@ -320,7 +327,11 @@ def test_groups_commit_while_their_log_moves(tmp_path: Path) -> None:
     with Two(tmp_path, **settings) as two:
         await_coordinator(two.wire, "g")
         assert two.places(GROUPS_TOPIC) == {here: False}
-        two.wait(lambda: fetched(two.wire, "g", {"t": [0]}) == {"t": {0: committed[0]}})
+        request = OffsetFetchRequest(groups=[fetch_group("g", {"t": [0]})])
+        # While it is loaded, clients are told to come back.
+        two.wait(lambda: two.wire.call(request, 9).groups[0].error_code == 0)
+        (answer,) = two.wire.call(request, 9).groups
+        assert offsets_of(answer) == {"t": {0: committed[0]}}
 
 
 @pytest.mark.parametrize("directory", ["nowhere", "relative"])
