@@ -222,6 +222,9 @@ class Moves:
                 del self._by_key[move.key]
                 move.ended = True
                 move.log.abandon()
+                if move.asked and directory is not move.source_directory:
+                    # Or the controller would take the replica for lost with its future log.
+                    self.unassigned(move.partition)
         for move in list(self._retiring.values()):
             if move.source_directory is directory:
                 self.retire(move)

@@ -70,10 +70,11 @@ class Assignments:
         delay_s = RETRY_S
         try:
             while self._wanted:
-                # What comes together goes together; and not before the broker is registered.
-                await asyncio.sleep(0 if self._node.broker_epoch >= 0 else RETRY_S)
                 if self._node.broker_epoch < 0:
+                    await asyncio.sleep(RETRY_S)
                     continue
+                # No sooner and no later than the loop's next iteration: what is said together goes
+                # together, and before the heartbeat that tells of a failed directory.
                 if await self._send(self._next()):
                     delay_s = RETRY_S
                 else:

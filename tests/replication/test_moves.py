@@ -364,14 +364,17 @@ def test_nothing_is_left_of_a_deleted_topic(moving: Moving, swapped: bool) -> No
     assert "t-0..0" in moving.names("a")
 
 
-def test_the_target_fails(moving: Moving) -> None:
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_target_fails(moving: Moving, asked: bool) -> None:
     moving.append(0, 5)
     moving.alter("c")
     move = moving.move
+    move.asked = asked
     failed = moving.directory("c")
     failed.failure.fail(OSError("gone"))
     assert moving.replicas.directory_failed(failed) == []
     assert move.ended
+    assert moving.unassigned == ([moving.partition] if asked else [])
     moving.append(0, 1)
     assert moving.partition.directory is moving.directory("a")
     assert moving.alter("c") == 56
@@ -383,10 +386,12 @@ def test_the_source_fails(moving: Moving) -> None:
     """The future log is kept: with the disk it may go on at the next start."""
     moving.append(0, 5)
     moving.alter("c")
+    moving.move.asked = True
     failed = moving.directory("a")
     failed.failure.fail(OSError("gone"))
     moving.replicas.directory_failed(failed)
     assert moving.partition.offline
+    assert moving.unassigned == []
     assert moving.names("c") == ["t-0..future"]
     assert moving.alter("c") == 56
 
