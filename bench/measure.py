@@ -23,7 +23,8 @@ def build(source: Path) -> Path:
     """Compile a C program of the bench when its source is newer than what was made of it."""
     program = LOAD.parent / source.stem
     program.parent.mkdir(parents=True, exist_ok=True)
-    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+    changed = max(one.stat().st_mtime for one in (source, *source.parent.glob("*.h")))
+    if not program.exists() or program.stat().st_mtime < changed:
         flags = ["-O2", "-Wall", "-Wextra", "-Werror"]
         subprocess.run(["cc", *flags, "-o", program, source], check=True)
     return program

@@ -141,6 +141,16 @@ class Log:
         """Removes ".deleted" files whose delay is over; returns how many are still waiting."""
     def update_config(self, config: LogConfig) -> None: ...
     def take_producer_snapshot(self) -> None: ...
+    def rename(self, path: str) -> None:
+        """Gives its directory another name on the same file system, while it is in use.
+
+        The caller makes the name durable (fsync_dir of the parent). Waits for a flush under way.
+        Raises LogFailed."""
+    def abandon(self) -> None:
+        """Ends the log and writes nothing down: for one whose records are elsewhere by now.
+
+        Does not wait for a flush. Slices that are out stay readable; everything else raises
+        LogFailed from now on, without a failure of the directory. Twice is fine."""
     def close(self) -> None:
         """Flushes, trims, writes indexes and the producer snapshot. Twice is fine."""
     def delete(self) -> None:

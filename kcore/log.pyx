@@ -124,6 +124,9 @@ cdef class Log:
         return 0
 
     cdef int fail(self, object error) except -1:
+        if self.closed:
+            # Whoever was still at work in it has met names that are gone or another's by now.
+            raise LogFailed(f"{self.path} is closed") from error
         if not isinstance(error, OSError) or error.errno not in TRANSIENT:
             self.failure.fail(error)
         raise LogFailed(f"{self.path}: {error}") from error
@@ -644,6 +647,14 @@ cdef class Log:
     def close(self):
         """Flushes, trims, writes indexes and the producer snapshot. Raises LogFailed; twice is fine."""
         truncation.close(self)
+
+    def abandon(self):
+        """Ends it without writing anything down; see log.pyi."""
+        truncation.abandon(self)
+
+    def rename(self, path):
+        """Gives its directory another name; see log.pyi."""
+        truncation.rename(self, os.fspath(path))
 
     def delete(self):
         """Removes every file and the directory; slices that are out stay readable."""

@@ -30,7 +30,6 @@ Snapshot file (`%020d.snapshot`, the offset is that of the next record), big-end
 Apache writes the entries as a Java HashMap iterates; so do we, and the bytes are the same.
 """
 
-import os
 from collections import namedtuple
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
@@ -86,8 +85,9 @@ cdef enum:
     MARKER_ABORT = 0
     MARKER_COMMIT = 1
 
-# Clients choose the producer ids that they send; a salt keeps them from choosing where they land.
-cdef uint64_t SALT = int.from_bytes(os.urandom(8), "little")
+# Clients choose the producer ids that they send; a salt keeps them from choosing where they land. It is the
+# interpreter's own, different in every process (and the same under PYTHONHASHSEED).
+cdef uint64_t SALT = hash(b"kcore.producer_state") & 0xFFFFFFFFFFFFFFFF
 
 
 cdef struct Marker:

@@ -583,12 +583,14 @@ def open_log(Log log, int64_t now_ms, bint clean, int64_t recovery_point, int64_
     try:
         load(log, opening, log_start_offset)
     except BaseException as error:
-        log.closed = True
         for segment in log.segment_list:
             segment.release()
-        if isinstance(error, OSError):
-            log.fail(error)
-        raise
+        try:
+            if isinstance(error, OSError):
+                log.fail(error)
+            raise
+        finally:
+            log.closed = True
     log.last_flush_ms = now_ms
     made = RecoveryReport(
         clean, opening.segments_scanned, opening.bytes_scanned, tuple(opening.cuts),

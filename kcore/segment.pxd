@@ -86,6 +86,7 @@ cdef class Segment:
     cdef int truncate(self, int64_t offset) except -1
     cdef bint idle(self) noexcept
     cdef bint is_pinned(self) noexcept      # a slice of this file is out
+    cdef int renamed(self, str path) except -1      # its files have that name now
 
 
 cdef Segment new_segment(str path, int64_t base_offset, object config, int64_t jitter_ms, int64_t now_ms)

@@ -571,6 +571,17 @@ cdef class Segment:
     cdef bint is_pinned(self) noexcept:
         return self.pins > 0 or (self.ancestor is not None and self.ancestor.is_pinned())
 
+    cdef int renamed(self, str path) except -1:
+        self.path = path
+        self.transaction_index.path = path + ".txnindex"
+        if self.offset_index is not None:
+            self.offset_index.path = path + ".index"
+        if self.time_index is not None:
+            self.time_index.path = path + ".timeindex"
+        if self.mapping is not None:
+            self.mapping.path = path + ".log"
+        return 0
+
     def release(self):
         """Gives up the map whatever happens: the segment is closed or deleted."""
         cdef Segment other

@@ -26,7 +26,7 @@ from kcore.syscalls cimport raise_errno
 import os
 
 from kcore import durability, recovery, syscalls
-from kcore.errors import OffsetOutOfRange
+from kcore.errors import LogFailed, OffsetOutOfRange
 from kcore.log_values import DeletedSegment
 
 SUFFIXES = (".log", ".index", ".timeindex", ".txnindex")
@@ -300,6 +300,42 @@ def close(Log log):
             log.release()
 
 
+def abandon(Log log):
+    """Ends the log, writes nothing down; see log.pyi."""
+    cdef Segment segment
+    log.acquire()
+    try:
+        if not log.closed:
+            log.closed = True
+            for segment in log.segment_list:
+                segment.release()
+    finally:
+        log.release()
+
+
+def rename(Log log, str path):
+    """Gives the directory another name; see log.pyi."""
+    cdef Segment segment
+    cdef Py_ssize_t old
+    with log.flush_lock:
+        log.acquire()
+        try:
+            log.check_open()
+            if os.path.lexists(path):
+                raise LogFailed(f"{log.path} cannot be renamed: {path} is there already")
+            syscalls.rename(log.path, path)
+            old = len(log.path)
+            log.path = path
+            for segment in log.segment_list:
+                segment.renamed(path + segment.path[old:])
+            log.unsynced = [path + name[old:] for name in log.unsynced]
+            log.deletions = [(due_ms, path + name[old:]) for due_ms, name in log.deletions]
+        except OSError as error:
+            log.fail(error)
+        finally:
+            log.release()
+
+
 def delete(Log log):
     """Removes every file and the directory; see log.pyi."""
     cdef Segment segment
@@ -315,6 +351,10 @@ def delete(Log log):
             os.rmdir(log.path)
             syscalls.fsync_dir(os.path.dirname(log.path) or ".")
         except OSError as error:
-            log.fail(error)
+            log.closed = False  # it is not for being closed that this failed
+            try:
+                log.fail(error)
+            finally:
+                log.closed = True
         finally:
             log.release()

@@ -13,67 +13,14 @@
  * Prints one JSON object.  Exit status: 0 when every reply was right, 1 otherwise, 2 for bad usage.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
 #include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+
+#define PROGRAM "lag"
+#include "client.h"
 
 enum { REQUEST_MAX = 64 << 10, REPLY_MAX = 64 << 10, ROUNDS_MAX = 4 << 20 };
 
 typedef struct { uint8_t bytes[REQUEST_MAX]; size_t size; } Request;
-typedef struct { const uint8_t *p, *end; } Cursor;
-
-static void fail(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    fputs("lag: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-static uint64_t clock_ns(clockid_t clock) {
-    struct timespec t;
-    if (clock_gettime(clock, &t)) fail("no such clock: %s", strerror(errno));
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* ---- replies: a cursor that fails loudly past the end ---- */
-
-static const uint8_t *take(Cursor *c, size_t n) {
-    if ((size_t)(c->end - c->p) < n) fail("a reply ends too early");
-    const uint8_t *at = c->p;
-    c->p += n;
-    return at;
-}
-
-static int64_t big_endian(Cursor *c, int n) {
-    const uint8_t *p = take(c, (size_t)n);
-    uint64_t v = (p[0] & 0x80) ? ~0ull : 0;
-    for (int i = 0; i < n; i++) v = v << 8 | p[i];
-    return (int64_t)v;
-}
-
-/* A compact length, which is one more than the length; 0 (null) is given as 0 too. */
-static uint32_t length(Cursor *c) {
-    uint32_t v = 0;
-    for (int shift = 0; shift < 35; shift += 7) {
-        uint8_t b = *take(c, 1);
-        v |= (uint32_t)(b & 0x7f) << shift;
-        if (!(b & 0x80)) return v ? v - 1 : 0;
-    }
-    fail("an overlong varint in a reply");
-    return 0;
-}
 
 static void no_error(const char *where, int64_t error) {
     if (error) fail("%s answered error %lld", where, (long long)error);
@@ -111,16 +58,7 @@ static void check_fetched(Cursor c, int64_t offset) {
         fail("fetch: %u bytes from offset %lld, one batch at %lld was wanted", size, (long long)base, (long long)offset);
 }
 
-/* ---- connections, both blocking ---- */
-
-static int connect_to(const char *host, int port) {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    inet_pton(AF_INET, host, &to.sin_addr);
-    int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to)) fail("connect %s:%d: %s", host, port, strerror(errno));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    return fd;
-}
+/* ---- the two connections ---- */
 
 static void patch(Request *request, size_t at, uint64_t value, int bytes) {
     for (int i = bytes; i--; value >>= 8) request->bytes[at + (size_t)i] = (uint8_t)value;

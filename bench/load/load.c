@@ -18,23 +18,14 @@
  * Exit status: 0 when every reply was right, 1 otherwise (the first complaint goes to stderr), 2 for bad usage.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
-#include <unistd.h>
+
+#define PROGRAM "load"
+#include "client.h"
 
 enum { FILES_MAX = 4096, DEPTH_MAX = 1024, IOV_REQUESTS = 128, HEAD_BYTES = 8192, FRAME_BUFFERED = 64 << 10 };
 enum { BUCKETS_PER_OCTAVE = 64, OCTAVES = 34 };
@@ -64,20 +55,7 @@ static Histogram latency;
 static uint64_t replies, reply_bytes, request_bytes, record_bytes, records_seen;
 static bool measuring;
 
-static void fail(const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    fputs("load: ", stderr);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
-    exit(1);
-}
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
+static uint64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 
 /* User plus system time of the whole process, all its threads, in seconds (10 ms steps). */
 static double cpu_seconds(int pid) {
@@ -113,31 +91,7 @@ static double histogram_ms(const Histogram *h, double quantile) {
     return 0;
 }
 
-/* ---- reply reading: a cursor that fails loudly past its end ---- */
-typedef struct { const uint8_t *p, *end; } Cursor;
-
-static const uint8_t *take(Cursor *c, size_t n) {
-    if ((size_t)(c->end - c->p) < n) fail("a reply ends too early");
-    const uint8_t *at = c->p;
-    c->p += n;
-    return at;
-}
-static int64_t big_endian(Cursor *c, int n) {
-    const uint8_t *p = take(c, (size_t)n);
-    uint64_t v = (p[0] & 0x80) ? ~0ull : 0;
-    for (int i = 0; i < n; i++) v = v << 8 | p[i];
-    return (int64_t)v;
-}
-static uint32_t varint(Cursor *c) {
-    uint32_t v = 0;
-    for (int shift = 0; shift < 35; shift += 7) {
-        uint8_t b = *take(c, 1);
-        v |= (uint32_t)(b & 0x7f) << shift;
-        if (!(b & 0x80)) return v;
-    }
-    fail("an overlong varint in a reply");
-    return 0;
-}
+/* ---- reply reading ---- */
 static void compact_bytes(Cursor *c) { uint32_t n = varint(c); if (n) take(c, n - 1); }
 static void tags(Cursor *c) {
     for (uint32_t n = varint(c); n; n--) { varint(c); take(c, varint(c)); }
@@ -333,12 +287,8 @@ static Frame read_frame(const char *path) {
     return frame;
 }
 
-static int connect_to(const char *host, int port) {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    inet_pton(AF_INET, host, &to.sin_addr);
-    int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to)) fail("connect %s:%d: %s", host, port, strerror(errno));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+static int open_connection(const char *host, int port) {
+    int fd = connect_to(host, port);
     fcntl(fd, F_SETFL, O_NONBLOCK);
     return fd;
 }
@@ -394,7 +344,7 @@ int main(int argc, char **argv) {
     int epoll = epoll_create1(0);
     Connection *all = calloc((size_t)connections, sizeof *all);
     for (int i = 0; i < connections; i++) {
-        all[i] = (Connection){.fd = connect_to(host, port), .frame = &frames[i % files], .last_base_offset = -1,
+        all[i] = (Connection){.fd = open_connection(host, port), .frame = &frames[i % files], .last_base_offset = -1,
                               .capacity = verify ? 64u << 20 : fetch ? 256u << 10 : 128u << 10};
         all[i].in = malloc(all[i].capacity);
         struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u32 = (uint32_t)i};

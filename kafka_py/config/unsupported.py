@@ -58,7 +58,6 @@ NO_EFFECT: Final = frozenset(
     {
         "num.network.threads",
         "num.io.threads",
-        "num.replica.alter.log.dirs.threads",
         "num.replica.fetchers",
         "group.coordinator.threads",
         "group.coordinator.background.threads",

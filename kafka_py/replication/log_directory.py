@@ -3,8 +3,9 @@
 The file names are Kafka's: ``.lock``, ``meta.properties``, ``recovery-point-offset-checkpoint``,
 ``log-start-offset-checkpoint``, ``replication-offset-checkpoint``, ``.kafka_cleanshutdown``, and
 one directory a partition called ``TOPIC-INDEX``. Directories that end in ``-delete`` are remains of
-deleted topics, ``-stray`` those of partitions that the metadata knows nothing of, ``-future``
-half-moved replicas; all three are left out when logs are opened.
+deleted or moved replicas, ``-stray`` those of partitions that the metadata knows nothing of: both
+are left out when logs are opened. ``TOPIC-INDEX.HEX-future`` is a replica on its way here
+(KIP-113).
 """
 
 import fcntl
@@ -16,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from kafka_py.protocol.types import uuid_from_text
 from kcore.checkpoints import (
@@ -47,6 +48,10 @@ PartitionKey = tuple[str, int]
 METADATA_TOPIC: Final = "__cluster_metadata"
 _NAME: Final = re.compile(r"(?P<topic>[A-Za-z0-9._-]+)-(?P<index>0|[1-9][0-9]{0,9})")
 _DELETED: Final = re.compile(r"[A-Za-z0-9._-]+\.[0-9a-f]{32}-delete")
+_FUTURE: Final = re.compile(
+    r"(?P<topic>[A-Za-z0-9._-]+)-(?P<index>0|[1-9][0-9]{0,9})\.[0-9a-f]{32}-future"
+)
+NAME_BYTES_MAX: Final = 255
 _LOCKED: Final[set[tuple[int, int]]] = set()
 _LOCKED_GUARD: Final = threading.Lock()
 
@@ -57,6 +62,22 @@ def parse_partition_directory(name: str) -> PartitionKey | None:
     if found is None or name.endswith(("-delete", "-stray", "-future")):
         return None
     return found["topic"], int(found["index"])
+
+
+def parse_future_directory(name: str) -> PartitionKey | None:
+    """(topic, index) of a future replica's directory name, None for anything else."""
+    found = _FUTURE.fullmatch(name)
+    return None if found is None else (found["topic"], int(found["index"]))
+
+
+def directory_name(key: PartitionKey) -> str:
+    """The name of a partition's directory."""
+    return f"{key[0]}-{key[1]}"
+
+
+def future_name_fits(key: PartitionKey) -> bool:
+    """Whether a file system has room for the name of this partition's future replica."""
+    return len(directory_name(key)) + len(f".{bytes(16).hex()}-future") <= NAME_BYTES_MAX
 
 
 class LogDirectoryError(Exception):
@@ -100,6 +121,14 @@ class DirectoryLock:
                 os.close(self._fd)
 
 
+class Randomness(Protocol):
+    """Where unique names come from: random.Random is one."""
+
+    def randbytes(self, n: int, /) -> bytes:
+        """That many random bytes."""
+        ...
+
+
 class LogDirectory:
     """An opened (locked, identified) log directory.
 
@@ -112,14 +141,21 @@ class LogDirectory:
     """
 
     def __init__(
-        self, path: Path, lock: DirectoryLock, *, node_id: int, cluster_id: str | None
+        self,
+        path: Path,
+        lock: DirectoryLock,
+        *,
+        node_id: int,
+        cluster_id: str | None,
+        random: Randomness,
     ) -> None:
-        """Checks meta.properties and reads the checkpoints.
+        """Checks meta.properties and reads the checkpoints; ``random`` is for unique names.
 
         Raises LogDirectoryError or CorruptFile, naming what does not fit.
         """
         self.path = path
         self.lock = lock
+        self._random = random
         self.failure = LogDirFailure(str(path))
         meta = MetaProperties.read(path)
         if meta is None:
@@ -182,15 +218,37 @@ class LogDirectory:
                     found.append(key)
         return sorted(found)
 
+    def futures(self) -> list[tuple[PartitionKey, str]]:
+        """The future replicas found on disk, each with the name of its directory, sorted."""
+        found = []
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                key = parse_future_directory(entry.name)
+                if key is not None and entry.is_dir():
+                    found.append((key, entry.name))
+        return sorted(found)
+
+    def unique_name(self, key: PartitionKey, suffix: str) -> str:
+        """``TOPIC-INDEX.HEX-suffix`` as Kafka names it, cut where that would be too long."""
+        ending = f".{self._random.randbytes(16).hex()}-{suffix}"
+        return directory_name(key)[: NAME_BYTES_MAX - len(ending)] + ending
+
     def open_log(
-        self, key: PartitionKey, config: LogConfig, *, now_ms: int, topic_id: bytes | None = None
+        self,
+        key: PartitionKey,
+        config: LogConfig,
+        *,
+        now_ms: int,
+        topic_id: bytes | None = None,
+        name: str | None = None,
     ) -> Log:
         """Open or create one partition's log, with what the checkpoints know of it.
 
-        Raises LogFailed and what else Log.open raises.
+        It lies in the directory of that ``name``, if it is not the partition's usual one. Raises
+        LogFailed and what else Log.open raises.
         """
         return Log.open(
-            str(self.path / f"{key[0]}-{key[1]}"),
+            str(self.path / (name or directory_name(key))),
             config,
             now_ms=now_ms,
             clean=self.clean,
@@ -240,20 +298,32 @@ class LogDirectory:
                 )
         return logs, errors
 
-    def set_aside(self, key: PartitionKey, suffix: str) -> Path:
-        """Rename a closed partition directory to ``TOPIC-INDEX.UUID-suffix`` as Kafka does.
+    def set_aside(self, key: PartitionKey, suffix: str, *, name: str | None = None) -> Path:
+        """Rename a closed partition directory to ``TOPIC-INDEX.HEX-suffix`` as Kafka does.
 
-        The new name is durable.
+        ``name`` is what it is called now, if not as usual. The new name is durable. Raises OSError.
         """
-        name = f"{key[0]}-{key[1]}"
-        ending = f".{os.urandom(16).hex()}-{suffix}"
-        target = self.path / (name[: 255 - len(ending)] + ending)
-        os.rename(self.path / name, target)
-        fsync_dir(str(self.path))
+        target = self.rename_aside(key, suffix, name=name)
+        self.sync_names()
         return target
 
+    def rename_aside(self, key: PartitionKey, suffix: str, *, name: str | None = None) -> Path:
+        """Like :meth:`set_aside`, but durable only after :meth:`sync_names`: one quick call."""
+        target = self.path / self.unique_name(key, suffix)
+        os.rename(self.path / (name or directory_name(key)), target)
+        return target
+
+    def sync_names(self) -> None:
+        """Make renames in this directory durable. Raises OSError."""
+        fsync_dir(str(self.path))
+
+    def forget(self, key: PartitionKey) -> None:
+        """The partition's log is here no more: nor is what the checkpoints said of it."""
+        for known in (self.recovery_points, self.log_starts, self.high_watermarks):
+            known.pop(key, None)
+
     def remove_leftovers(self) -> int:
-        """Remove what earlier runs left of deleted topics; returns how many directories went."""
+        """Remove what earlier runs left of deleted and moved replicas; how many there were."""
         removed = 0
         for entry in list(self.path.iterdir()):
             left = _DELETED.fullmatch(entry.name) is not None

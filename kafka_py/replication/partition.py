@@ -118,6 +118,15 @@ class Partition:
         self.offline = True
         return log
 
+    def replace_log(self, log: Any, directory: Any) -> None:
+        """Go on in another log of the same records: the replica has moved to ``directory``."""
+        assert log.log_end_offset == self.log.log_end_offset, (log.path, self.log.path)
+        self.log = log
+        self.directory = directory
+        self.transactional = log.first_unstable_offset(log.log_end_offset) is not None
+        mark = max(self.high_watermark, log.log_start_offset)
+        self.set_offsets(log.log_start_offset, self._stable(mark, log), mark, log.log_end_offset)
+
     def set_offsets(
         self, log_start: int, last_stable: int, high_watermark: int, log_end: int
     ) -> int:

@@ -6,6 +6,7 @@ in here: times are arguments.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.types import ChangedMetadata, ConfigResource, PartitionImage, TopicImage
 from kafka_py.replication.log_directory import LogDirectory, PartitionKey
+from kafka_py.replication.moves import Found, Moves
 from kafka_py.replication.partition import Partition
 from kafka_py.replication.purgatory import AppendPurgatory, FetchPurgatory
 from kcore.checkpoints import PartitionMetadata
@@ -61,6 +63,8 @@ class ReplicaManager:
         fetches, appends: who waits for what.
         by_id: {topic id: {index: Partition}}; by_name: the same by the topic name's UTF-8 bytes.
         The hot path reads them.
+        moves: replicas between two directories. misplaced: is told of a partition that lies in
+        another directory than the metadata says (KIP-858).
     """
 
     def __init__(
@@ -77,17 +81,20 @@ class ReplicaManager:
         self.broker_id = broker_id
         self.fetches = FetchPurgatory()
         self.appends = AppendPurgatory()
+        self.moves = Moves(settings, log_dirs)
+        self.misplaced: Callable[[Partition], None] = lambda _partition: None
         self.by_name: dict[bytes, dict[int, Partition]] = {}
         self.by_id: dict[bytes, dict[int, Partition]] = {}
         self.generation = 0
         self._topic_settings = topic_settings
         self._settings_by_overrides: dict[tuple[tuple[str, str | None], ...], TopicSettings] = {}
         self._image = MetadataImage()
-        self._unclaimed: dict[PartitionKey, tuple[Log, LogDirectory]] = {}
+        self._unclaimed: dict[PartitionKey, Found] = {}
         self._unopened: dict[PartitionKey, tuple[KcoreError, LogDirectory]] = {}
         self._next_ms: dict[str, int] = {}
         self._under_way: set[str] = set()
         self._retired: list[Log] = []
+        self._checkpointing = threading.Lock()
 
     # Looking things up
 
@@ -124,7 +131,10 @@ class ReplicaManager:
             directory.remove_leftovers()
             logs, errors = directory.open_logs(config_of, now_ms=now_ms, threads=threads)
             for key, opened in logs.items():
-                self._unclaimed[key] = (opened, directory)
+                found = Found(opened, directory)
+                if self._unclaimed.setdefault(key, found) is not found:
+                    self.moves.found_twice(key, found)
+            self.moves.open_futures(directory, config_of, now_ms=now_ms)
             for key, error in errors.items():
                 log.error("%s-%d cannot be opened: %s", *key, error)
                 self._unopened[key] = (error, directory)
@@ -189,6 +199,16 @@ class ReplicaManager:
             )
             if was_leading:
                 self._fail_waiters(partition, NOT_LEADER_OR_FOLLOWER)
+        self._check_place(partition, image)
+
+    def _check_place(self, partition: Partition, image: PartitionImage) -> None:
+        """The metadata may name another directory: on purpose, or because nobody told it yet."""
+        there = image.directory(self.broker_id)
+        if partition.log is None or partition.directory.directory_id == there:
+            return
+        move = self.moves.of(partition)
+        if move is None or not move.asked:
+            self.misplaced(partition)
 
     def _create(
         self, topic: TopicImage, index: int, image: PartitionImage, now_ms: int
@@ -214,13 +234,14 @@ class ReplicaManager:
             partition.directory = directory
             partition.offline = True
             return
-        found = self._unclaimed.pop(key, None)
-        if found is not None and found[0].topic_id not in (None, partition.topic_id):
-            self._set_aside(key, *found)
-            found = None
         try:
+            there = image.directory(self.broker_id)
+            found = self.moves.settle(
+                key, partition.topic_id, there, self._unclaimed.pop(key, None), now_ms=now_ms
+            )
             if found is None:
-                directory = self._choose_directory(image)
+                directory = self._choose_directory(key, image)
+                directory.forget(key)
                 opened = directory.open_log(key, config, now_ms=now_ms, topic_id=partition.topic_id)
                 mark = 0
             else:
@@ -230,22 +251,32 @@ class ReplicaManager:
                     PartitionMetadata(partition.topic_id).write(opened.path)
                 if opened.config != config:
                     opened.update_config(config)
-                mark = directory.high_watermarks.get(key, 0)
+                # It may have come from another directory a moment before the end.
+                mark = max(one.high_watermarks.get(key, 0) for one in self.log_dirs)
         except (KcoreError, OSError) as error:
             log.error("%s-%d cannot be created: %s", *key, error)
             partition.offline = True
             return
         partition.attach(opened, directory, mark)
+        self.moves.resume(partition)
 
-    def _choose_directory(self, image: PartitionImage) -> LogDirectory:
-        """The directory that the controller assigned (KIP-858), else the emptiest that works."""
-        assigned = image.directory(self.broker_id)
+    def _choose_directory(self, key: PartitionKey, image: PartitionImage) -> LogDirectory:
+        """Where it was asked to be, else where the controller has it, else the emptiest.
+
+        Of those that work; of the last, only those that take new replicas, if there are any.
+        """
         working = [directory for directory in self.log_dirs if not directory.offline]
         if not working:
             raise OSError("every log directory is offline")
+        preferred = self.moves.preferred(key)
+        if preferred in working:
+            return preferred
+        assigned = image.directory(self.broker_id)
         for directory in working:
             if directory.directory_id == assigned:
                 return directory
+        if len(working) > 1:
+            working = [one for one in working if not self.moves.is_cordoned(one)] or working
         if len(working) == 1:
             return working[0]
         counts = {id(directory): 0 for directory in working}
@@ -266,6 +297,7 @@ class ReplicaManager:
             del self.by_id[topic_id]
             if self.by_name.get(partition.topic.encode()) is partitions:
                 del self.by_name[partition.topic.encode()]
+        self.moves.partition_deleted(partition)
         directory = partition.directory
         gone = partition.detach()
         partition.leads = False
@@ -274,8 +306,7 @@ class ReplicaManager:
             # Its log could never be made; there is nothing to delete.
             return
         key = (partition.topic, index)
-        for known in (directory.recovery_points, directory.log_starts, directory.high_watermarks):
-            known.pop(key, None)
+        directory.forget(key)
         try:
             if gone is not None:
                 gone.delete()
@@ -288,15 +319,8 @@ class ReplicaManager:
     def _set_strays_aside(self) -> None:
         """Logs that the metadata does not know are renamed, never deleted (as Kafka does)."""
         for key in list(self._unclaimed):
-            self._set_aside(key, *self._unclaimed.pop(key))
-
-    def _set_aside(self, key: PartitionKey, stray: Log, directory: LogDirectory) -> None:
-        try:
-            stray.close()
-            target = directory.set_aside(key, "stray")
-            log.warning("%s-%d is not in the metadata; its directory is now %s", *key, target.name)
-        except (KcoreError, OSError) as error:
-            log.error("%s-%d is a stray and cannot be set aside: %s", *key, error)
+            self.moves.stray(key, self._unclaimed.pop(key))
+        self.moves.set_strays_aside()
 
     # Settings
 
@@ -324,6 +348,9 @@ class ReplicaManager:
             partition.flush_messages = _flush_messages(settings.log)
             if partition.log is not None and partition.log.config != settings.log:
                 partition.log.update_config(settings.log)
+                move = self.moves.of(partition)
+                if move is not None:
+                    move.log.update_config(settings.log)
 
     # Waiting
 
@@ -341,6 +368,7 @@ class ReplicaManager:
 
         Their waiters get KAFKA_STORAGE_ERROR.
         """
+        self.moves.directory_failed(directory)
         hit = [p for p in self.partitions() if p.directory is directory and not p.offline]
         for partition in hit:
             lost = partition.detach()
@@ -422,6 +450,8 @@ class ReplicaManager:
             try:
                 work(partition, opened)
             except (KcoreError, OSError) as error:
+                if partition.log is not opened:
+                    continue  # it was deleted, or has moved to another directory
                 log.error("%s of %s-%d failed: %s", what, partition.topic, partition.index, error)
 
     def _retain(self, now_ms: int) -> None:
@@ -460,17 +490,34 @@ class ReplicaManager:
         self, value: Callable[[Partition, Log], int | None]
     ) -> dict[int, dict[PartitionKey, int]]:
         entries: dict[int, dict[PartitionKey, int]] = {id(d): {} for d in self.log_dirs}
-        for partition, opened in self._logs():
+        places = [
+            (partition, opened, directory)
+            for partition, opened in self._logs()
+            # In this order: a swap on the loop sets the log first and then the directory.
+            if (directory := partition.directory) is not None and partition.log is opened
+        ]
+        # Kafka notes future logs under their partition's name, in the directory where they are.
+        places += [(move.partition, move.log, move.directory) for move in self.moves]
+        for partition, opened, directory in places:
             offset = value(partition, opened)
-            if offset is not None and id(partition.directory) in entries:
-                entries[id(partition.directory)][(partition.topic, partition.index)] = offset
+            if offset is not None and id(directory) in entries:
+                entries[id(directory)][(partition.topic, partition.index)] = offset
         return entries
+
+    def _write(
+        self,
+        value: Callable[[Partition, Log], int | None],
+        write: Callable[[LogDirectory, Mapping[PartitionKey, int]], None],
+    ) -> None:
+        """Write one kind of checkpoint: what is older must not be written last."""
+        with self._checkpointing:
+            entries = self._checkpoint(value)
+            for directory in self.log_dirs:
+                write(directory, entries[id(directory)])
 
     def write_recovery_points(self, _now_ms: int = 0) -> None:
         """Checkpoint up to where each log is durable."""
-        entries = self._checkpoint(lambda _, opened: opened.recovery_point)
-        for directory in self.log_dirs:
-            directory.write_recovery_points(entries[id(directory)])
+        self._write(lambda _, opened: opened.recovery_point, LogDirectory.write_recovery_points)
 
     def write_log_starts(self, _now_ms: int = 0) -> None:
         """Checkpoint the log start offsets that the segment files do not tell, as Kafka does."""
@@ -480,15 +527,14 @@ class ReplicaManager:
             told = segments[0].base_offset if segments else 0
             return opened.log_start_offset if opened.log_start_offset > told else None
 
-        entries = self._checkpoint(value)
-        for directory in self.log_dirs:
-            directory.write_log_starts(entries[id(directory)])
+        self._write(value, LogDirectory.write_log_starts)
 
     def write_high_watermarks(self, _now_ms: int = 0) -> None:
         """Checkpoint the high watermarks."""
-        entries = self._checkpoint(lambda partition, _: partition.high_watermark)
-        for directory in self.log_dirs:
-            directory.write_high_watermarks(entries[id(directory)])
+        self._write(
+            lambda partition, opened: min(partition.high_watermark, opened.log_end_offset),
+            LogDirectory.write_high_watermarks,
+        )
 
     def close(self, *, broker_epoch: int, clean: bool = True) -> None:
         """Close every log, write every checkpoint and, if ``clean``, the markers.
@@ -503,6 +549,7 @@ class ReplicaManager:
             except (KcoreError, OSError) as error:
                 clean = False
                 log.error("closing %s-%d failed: %s", partition.topic, partition.index, error)
+        clean = self.moves.close(clean=clean)
         self.write_recovery_points()
         for partition in self.partitions():
             partition.detach()

@@ -38,6 +38,7 @@ from kafka_py.server.fetch_session import FetchSessions
 from kafka_py.server.flush import Flusher
 from kafka_py.server.lifecycle import Lifecycle
 from kafka_py.server.limits import Limits
+from kafka_py.server.log_mover import LogMover
 from kafka_py.server.node import Listening, Node
 from kafka_py.server.opening import Opened, open_node
 from kafka_py.server.timers import Timer
@@ -270,6 +271,7 @@ class Broker:
         )
         self._hub = Hub(node, self._loop, self._limits, self._fast, self._flusher)
         node.flusher = self._flusher
+        node.mover = LogMover(node)
         node.touch = self._hub.touch_later
         node.groups = GroupCoordinators(node, self._loop, self._random)
         self._hub.commits = node.groups.commits

@@ -330,7 +330,10 @@ class GroupCoordinators:
         try:
             count = await self._node.in_worker(replay, opened, led.shard, end_offset)
         except Exception:
-            if self._current(led):
+            if self._current(led) and led.partition.log not in (opened, None):
+                # It moved to another log directory meanwhile.
+                self._reload(led)
+            elif self._current(led):
                 log.exception("%s-%d cannot be loaded", OFFSETS_TOPIC, led.partition.index)
                 led.failed = True
                 await asyncio.sleep(RETRY_S)

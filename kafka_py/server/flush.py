@@ -128,7 +128,9 @@ class Flusher:
         try:
             durable: int = opened.flush()
         except KcoreError as error:
-            log.error("flushing %s failed: %s", opened.path, error)
+            # A log that was closed meanwhile is deleted, or has moved to another directory.
+            if not opened.closed:
+                log.error("flushing %s failed: %s", opened.path, error)
             return -1
         took_us = (self._clock.monotonic_ns() - began_ns) // 1000
         if took_us <= self.inline_us_max:
@@ -148,15 +150,20 @@ class Flusher:
         """In the thread: sync each log, tell the loop how far each is durable."""
         durable = [self._sync(opened) for opened in logs]
         try:
-            self._loop.call_soon_threadsafe(self._done, batch, durable)
+            self._loop.call_soon_threadsafe(self._done, batch, logs, durable)
         except RuntimeError:
             log.debug("the event loop ended during a flush")
 
-    def _done(self, batch: list[Partition], durable: list[int]) -> None:
+    def _done(self, batch: list[Partition], logs: list[Any], durable: list[int]) -> None:
         self._under_way = False
         self.flushes += 1
-        for partition, offset in zip(batch, durable, strict=True):
-            if offset >= 0:
+        for partition, opened, offset in zip(batch, logs, durable, strict=True):
+            if partition.log is None:
+                continue  # deleted, or its directory failed: who waits has been told
+            if partition.log is not opened:
+                # It moved to another directory: how far that one has it is what counts now.
+                self.advanced(partition)
+            elif offset >= 0:
                 self._replicas.appends.reached(partition, min(offset, partition.high_watermark))
         if self._dirty:
             self._start()

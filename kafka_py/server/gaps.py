@@ -169,7 +169,6 @@ MISSING: Final[Mapping[str, Mapping[str, tuple[int, ...]]]] = {
         SECURITY: (17, 36, 38, 39, 40, 41, 50, 51),
         QUOTAS: (48, 49),
         VOTERS: (80, 81),
-        "replicas are not moved between log directories yet": (34,),
     },
     CONTROLLER: {
         SECURITY: (17, 36, 38, 39, 40, 41, 50, 51),

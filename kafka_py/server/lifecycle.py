@@ -93,6 +93,11 @@ class Lifecycle:
             offline_log_dirs=sorted(
                 one.directory_id for one in node.replicas.log_dirs if one.offline
             ),
+            cordoned_log_dirs=sorted(
+                one.directory_id
+                for one in node.replicas.log_dirs
+                if node.replicas.moves.is_cordoned(one)
+            ),
         )
         response = await node.submit(request)
         if response.error_code == ErrorCode.NONE:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kafka_py.server.coordinators import GroupCoordinators
     from kafka_py.server.dispatch import RequestContext
     from kafka_py.server.fetch_session import FetchSessions
+    from kafka_py.server.log_mover import LogMover
 
 __all__ = ["Listening", "Node"]
 
@@ -59,8 +60,9 @@ class Node:
         ...). metrics: counters by name. cluster_id, node_id, broker_epoch: identity; the epoch is
         -1 until the broker is registered. listeners: the bound listeners by name. sessions:
         incremental fetch sessions (KIP-227). flusher: the group commit that acks=all waits for.
-        groups: the group coordinators of this node. authorizer: who decides what clients may do,
-        None where everything is allowed; handlers ask it through `kafka_py.server.access`.
+        groups: the group coordinators of this node. mover: moves replicas between log directories.
+        authorizer: who decides what clients may do, None where everything is allowed; handlers ask
+        it through `kafka_py.server.access`.
         touch: look at waiting requests soon, since a partition moved. wake_at: told a deadline
         (monotonic milliseconds), the node looks at its waiters then.
     """
@@ -95,6 +97,7 @@ class Node:
         self.touch: Callable[[], None] = lambda: None
         self.flusher: Any = None
         self.groups: GroupCoordinators
+        self.mover: LogMover
         self.wake_at: Callable[[int], None] = lambda _deadline_ms: None
         self._workers: ThreadPoolExecutor | None = None
         self._tasks: set[asyncio.Task[Any]] = set()

@@ -60,7 +60,9 @@ def open_node(config: BrokerConfig, *, network: Network, clock: Clock, random: A
         bound, listeners = bind_all(config, network, stack)
         cluster_id = format_fresh(config, paths, metadata_path, clock=clock, random=random)
         opened = {
-            path: LogDirectory(Path(path), lock, node_id=config.node_id, cluster_id=cluster_id)
+            path: LogDirectory(
+                Path(path), lock, node_id=config.node_id, cluster_id=cluster_id, random=random
+            )
             for path, lock in locks.items()
         }
         stack.pop_all()

@@ -14,7 +14,12 @@ from kafka_py.controller.raft_messages import top_level_error
 from kafka_py.coordinator import answers
 from kafka_py.protocol import quorum, topics
 from kafka_py.protocol.acls import DescribeAclsRequest, DescribeAclsResponse
-from kafka_py.protocol.cluster import DescribeClusterRequest, DescribeClusterResponse
+from kafka_py.protocol.cluster import (
+    AlterReplicaLogDirsRequest,
+    AlterReplicaLogDirsResponse,
+    DescribeClusterRequest,
+    DescribeClusterResponse,
+)
 from kafka_py.protocol.configs import ListConfigResourcesRequest, ListConfigResourcesResponse
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.fetch import FetchRequest
@@ -50,6 +55,28 @@ def _describe_cluster(
     _: DescribeClusterRequest, _version: int, error: ErrorCode, text: str
 ) -> DescribeClusterResponse:
     return DescribeClusterResponse(error_code=int(error), error_message=text)
+
+
+def _alter_replica_log_dirs(
+    request: AlterReplicaLogDirsRequest, _version: int, error: ErrorCode, _text: str
+) -> AlterReplicaLogDirsResponse:
+    """Every partition that is named, as often as it is."""
+    response = AlterReplicaLogDirsResponse
+    return response(
+        results=[
+            response.AlterReplicaLogDirTopicResult(
+                topic_name=topic.name,
+                partitions=[
+                    response.AlterReplicaLogDirPartitionResult(
+                        partition_index=index, error_code=int(error)
+                    )
+                    for index in topic.partitions
+                ],
+            )
+            for directory in request.dirs
+            for topic in directory.topics
+        ]
+    )
 
 
 def _list_config_resources(
@@ -130,6 +157,7 @@ def _describe_quorum(
 
 
 REFUSALS: Final[dict[type, Refuse]] = {
+    AlterReplicaLogDirsRequest: _alter_replica_log_dirs,
     DescribeAclsRequest: _describe_acls,
     DescribeClusterRequest: _describe_cluster,
     ListConfigResourcesRequest: _list_config_resources,

@@ -2,7 +2,8 @@
 
 A cycle: load, SIGKILL, restart (in one of five cycles killed again while it starts), read all
 partitions back and judge them, send again what was in flight, go on. Every 50 cycles a new
-directory, and a line in the ledger. Runs go on where the ledger ends.
+directory, and a line in the ledger. Runs go on where the ledger ends. With several log.dirs the
+partitions move between them meanwhile.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.crash import campaign, ledger
-from tests.crash.load import Load, Violation
+from tests.crash.load import Violation
+from tests.crash.moving import MovingLoad, load_for
 from tests.oracle import apache
 from tests.oracle.node import Node
 
@@ -30,7 +32,7 @@ class KillRun:
     def __init__(self, node: Node, seed: int) -> None:
         """``node`` is started by ``run``."""
         self.node = node
-        self.load = Load(seed)
+        self.load = load_for(node, seed)
         self.random = random.Random(seed)
         self.faults = {"kill": 0, "kill_while_starting": 0}
         self.cycles_done = 0
@@ -44,6 +46,8 @@ class KillRun:
             self.cycle()
         self.load.start(self.node.port)
         self.load.drain()
+        if isinstance(self.load, MovingLoad):
+            self.load.verify_places(self.node.port)
         self.records = self.load.verify(self.node.port, complete=True)
         self.node.stop()
         self.node.start()

@@ -19,7 +19,8 @@ from pathlib import Path
 from tests.crash import campaign, ledger
 from tests.crash.image import SHM, Disk, missing
 from tests.crash.kill import PROPERTIES
-from tests.crash.load import Load, Violation
+from tests.crash.load import Violation
+from tests.crash.moving import MovingLoad, load_for
 from tests.oracle import apache
 from tests.oracle.node import Node
 
@@ -34,7 +35,7 @@ class PowerRun:
         """The node's log directory lies on the disk; its printed log does not."""
         self.node = node
         self.disk = disk
-        self.load = Load(seed)
+        self.load = load_for(node, seed)
         self.random = random.Random(seed)
         self.faults = {"cut": 0, "cut_while_starting": 0, "cut_with_batches_in_flight": 0}
         self.cycles_done = 0
@@ -51,6 +52,8 @@ class PowerRun:
             self.cycle()
         self.load.start(self.node.port)
         self.load.drain()
+        if isinstance(self.load, MovingLoad):
+            self.load.verify_places(self.node.port)
         self.load.verify(self.node.port, complete=True)
         self.node.stop()
         if self.load.acknowledged < cycles * 20:

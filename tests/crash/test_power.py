@@ -10,6 +10,7 @@ import pytest
 
 from tests.crash.image import SHM, Disk, ImageFailed, missing
 from tests.crash.kill import PROPERTIES
+from tests.crash.moving import MovingLoad
 from tests.crash.power import PowerRun
 from tests.oracle import apache
 
@@ -40,3 +41,19 @@ def test_five_cuts(disk: Disk, tmp_path: Path) -> None:
         run.node.kill()
     assert run.faults["cut"] >= 5
     assert run.faults["cut_with_batches_in_flight"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_five_cuts_while_partitions_move(disk: Disk, tmp_path: Path) -> None:
+    """The same, with every partition on its way from one log directory to another and back."""
+    paths = ",".join(str(disk.mount_point / name) for name in ("one", "two"))
+    run = PowerRun(
+        apache.node_under_test(tmp_path / "node", {**PROPERTIES, "log.dirs": paths}), disk, 78
+    )
+    try:
+        run.run(5)
+    finally:
+        run.node.kill()
+    assert isinstance(run.load, MovingLoad)
+    assert run.load.moves_asked > 10

@@ -102,8 +102,8 @@ class Node:
 
     @property
     def data(self) -> Path:
-        """The log directory."""
-        return Path(self.properties["log.dirs"])
+        """The (first) log directory."""
+        return Path(self.properties["log.dirs"].split(",")[0])
 
     @property
     def config_path(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,16 @@ CHAINS = {
 GROUPS = ("gd-simple", "gd-empty", "gd-static", "gd-consumer", "gd-gone")
 
 
-def wait_for_groups(r: Recorder, timeout_s: float = 40.0) -> None:
+def wait_for_groups(r: Recorder, groups: Sequence[str] = GROUPS, timeout_s: float = 40.0) -> None:
     """Until the coordinator of every partition is there and loaded."""
     deadline = time.monotonic() + timeout_s
-    asked = {"coordinator_keys": list(GROUPS), "key_type": 0}
+    asked = {"coordinator_keys": list(groups), "key_type": 0}
     while any(c.error_code for c in r.quiet(ApiKey.FIND_COORDINATOR, 4, **asked).coordinators) or (
         r.quiet(ApiKey.LIST_GROUPS, 5).error_code
     ):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    rows_of = [{"group_id": g, "topics": None, "member_id": None} for g in GROUPS]
+    rows_of = [{"group_id": g, "topics": None, "member_id": None} for g in groups]
     while any(g.error_code for g in r.quiet(ApiKey.OFFSET_FETCH, 8, groups=rows_of).groups):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,9 @@ def format_directory(path: Path, **fields: object) -> None:
 def opened(path: Path, *, node_id: int = 1, cluster_id: str | None = "c") -> LogDirectory:
     lock = DirectoryLock(path)
     try:
-        return LogDirectory(path, lock, node_id=node_id, cluster_id=cluster_id)
+        return LogDirectory(
+            path, lock, node_id=node_id, cluster_id=cluster_id, random=random.Random(1)
+        )
     except BaseException:
         lock.release()
         raise

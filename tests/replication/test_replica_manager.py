@@ -44,8 +44,9 @@ class Waiter:
 class Hosted:
     """A replica manager of broker 1 over real directories, and the image it follows."""
 
-    def __init__(self, *paths: Path) -> None:
-        self.config = BrokerConfig(standalone_properties(str(paths[0]), port=0))
+    def __init__(self, *paths: Path, properties: Mapping[str, str] | None = None) -> None:
+        written = standalone_properties(str(paths[0]), port=0)
+        self.config = BrokerConfig({**written, **(properties or {})})
         self.image = MetadataImage()
         self.replicas = ReplicaManager(
             self.config,

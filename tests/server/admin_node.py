@@ -4,6 +4,7 @@ from kafka_py.config.broker import BrokerConfig
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.protocol import records_metadata as r
 from kafka_py.protocol.errors import ErrorCode
+from kafka_py.replication.moves import Moves
 from kafka_py.server.dispatch import BROKER, RequestContext
 
 BASE = {
@@ -96,6 +97,11 @@ class AdminNode:
     def set_config(self, kind, name, key, value):
         """A setting in the metadata; None takes it away."""
         self.apply(r.ConfigRecord(resource_type=kind, resource_name=name, name=key, value=value))
+
+    @property
+    def moves(self):
+        """Nothing moves between its directories (as ReplicaManager.moves)."""
+        return Moves(self.config, self.log_dirs)
 
     def partitions(self):
         """The hosted partitions (as ReplicaManager.partitions)."""

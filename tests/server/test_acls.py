@@ -40,6 +40,7 @@ CLUSTER_OPERATIONS = {
         ApiKey.DESCRIBE_ACLS: Op.DESCRIBE,
         ApiKey.CREATE_ACLS: Op.ALTER,
         ApiKey.DELETE_ACLS: Op.ALTER,
+        ApiKey.ALTER_REPLICA_LOG_DIRS: Op.ALTER,
         ApiKey.ELECT_LEADERS: Op.ALTER,
         ApiKey.ALTER_PARTITION_REASSIGNMENTS: Op.ALTER,
         ApiKey.LIST_PARTITION_REASSIGNMENTS: Op.DESCRIBE,
@@ -62,7 +63,8 @@ CLUSTER_OPERATIONS[CONTROLLER] = {
         Op.CLUSTER_ACTION,
     ),
 }
-del CLUSTER_OPERATIONS[CONTROLLER][ApiKey.LIST_CONFIG_RESOURCES]
+for _key in (ApiKey.LIST_CONFIG_RESOURCES, ApiKey.ALTER_REPLICA_LOG_DIRS):
+    del CLUSTER_OPERATIONS[CONTROLLER][_key]
 
 #: A request of every API whose handler asks the authorizer itself.
 ASKING: dict[ApiKey, Any] = {
@@ -282,6 +284,21 @@ def test_a_guest_without_rights_is_refused(key: ApiKey, guest: Wire, host: Wire)
         (t.ElectLeadersRequest(topic_partitions=None), 2),
         (t.ListPartitionReassignmentsRequest(topics=None), 0),
         (configs.ListConfigResourcesRequest(), 1),
+        (
+            cluster.AlterReplicaLogDirsRequest(
+                dirs=[
+                    cluster.AlterReplicaLogDirsRequest.AlterReplicaLogDir(
+                        path="/nowhere",
+                        topics=[
+                            cluster.AlterReplicaLogDirsRequest.AlterReplicaLogDirTopic(
+                                name="t", partitions=[0]
+                            )
+                        ],
+                    )
+                ]
+            ),
+            2,
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )

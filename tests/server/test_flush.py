@@ -28,6 +28,7 @@ class DiskLog:
         self.broken = False
         self.takes_us = 50.0
         self.clock: VirtualClock | None = None
+        self.closed = False
         self.go_on = threading.Event()
         self.go_on.set()
 
@@ -166,9 +167,9 @@ def test_a_request_is_not_answered_by_a_flush_that_began_before_it() -> None:
         answered_first: list[bool] = []
         real = case.flusher._done
 
-        def done(batch: Any, durable: Any) -> None:
+        def done(batch: Any, logs: Any, durable: Any) -> None:
             log.go_on.clear()
-            real(batch, durable)
+            real(batch, logs, durable)
             answered_first.append(second.answered)
 
         case.flusher._done = done  # type: ignore[method-assign]
@@ -202,6 +203,29 @@ def test_a_failed_flush_acknowledges_nothing_and_others_go_on(
         await until(lambda: kept.answered)
         assert bad_log.flushes == 1
         assert not again.answered
+        case.flusher.close()
+
+    run(test)
+
+
+def test_a_flush_of_the_log_that_a_partition_has_left_says_nothing_of_the_other() -> None:
+    """It moves to another directory meanwhile, and that disk may lack what this one has."""
+
+    async def test() -> None:
+        case = Case()
+        partition, left = case.partition()
+        left.go_on.clear()
+        request = case.append(partition)
+        await asyncio.sleep(0.02)
+        taken = partition.log = DiskLog("taken")
+        taken.log_end_offset = left.log_end_offset
+        left.go_on.set()
+        await until(lambda: case.flusher.flushes == 1)
+        assert left.recovery_point == 1
+        assert not request.answered
+        taken.flush()
+        case.flusher.advanced(partition)
+        assert request.answered
         case.flusher.close()
 
     run(test)

@@ -46,7 +46,8 @@ class FakeNode:
         self.cluster_id = "cluster"
         self.config = {"broker.rack": "r1", "broker.heartbeat.interval.ms": 2000}
         self.controller = Controller()
-        self.replicas = self
+        self.replicas = self.moves = self
+        self.cordoned: list[Directory] = []
         self.log_dirs = [Directory(2, 8), Directory(1, 5)]
         self.broker_epoch = -1
         self.fenced = True
@@ -58,6 +59,9 @@ class FakeNode:
         broker.advertised_host, broker.advertised_port = "kafka.example", 19092
         quorum = Listening("CONTROLLER", "PLAINTEXT", "127.0.0.1", 9093, "controller")
         self.listeners = {"PLAINTEXT": broker, "CONTROLLER": quorum}
+
+    def is_cordoned(self, directory: Directory) -> bool:
+        return directory in self.cordoned
 
     async def submit(self, request: Any) -> Any:
         self.asked.append(request)
@@ -148,6 +152,17 @@ def test_failed_directories_are_reported() -> None:
         node.log_dirs[0].offline = True
         await life.beat()
         assert node.asked[-1].offline_log_dirs == [b"\2" * 16]
+
+    run(test)
+
+
+def test_cordoned_directories_are_reported() -> None:
+    async def test(node: FakeNode, life: Lifecycle) -> None:
+        await life.beat()
+        assert node.asked[-1].cordoned_log_dirs == []
+        node.cordoned = list(node.log_dirs)
+        await life.beat()
+        assert node.asked[-1].cordoned_log_dirs == [b"\1" * 16, b"\2" * 16]
 
     run(test)
 

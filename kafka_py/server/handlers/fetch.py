@@ -187,6 +187,7 @@ class Fetch:
             records=b"",
         )
         start, end = partition.log_start_offset, partition.log_end_offset
+        log = partition.log
         try:
             if asked.fetch_offset < start:
                 raise OffsetOutOfRange(f"{asked.fetch_offset} is below {start}")
@@ -200,7 +201,7 @@ class Fetch:
                 raise OffsetOutOfRange(f"{asked.fetch_offset} is above {end}")
             bound = partition.limit(isolation, self.follower)
             if asked.fetch_offset < bound:
-                read = partition.log.read_cold if cold else partition.log.read
+                read = log.read_cold if cold else log.read
                 piece = read(asked.fetch_offset, limit, end_offset=bound, at_least_one=at_least_one)
                 # The slice itself, so that a long one can be sent by sendfile.
                 data.records = piece
@@ -209,6 +210,9 @@ class Fetch:
         except OffsetOutOfRange:
             return failed(key[1], ErrorCode.OFFSET_OUT_OF_RANGE)
         except KcoreError:
+            if partition.log is not log and not partition.offline:
+                # It moved to another log directory while a worker read.
+                return self.read_log(key, partition, wanted, limit, at_least_one, cold)
             return failed(key[1], ErrorCode.KAFKA_STORAGE_ERROR)
         return data
 

@@ -152,7 +152,13 @@ async def search(node: Node, partition: Partition, asked: Asked, bound: int) -> 
             return log.max_timestamp()
         return log.offset_for_timestamp(asked.timestamp)
 
-    hit = await node.in_worker(work)
+    try:
+        hit = await node.in_worker(work)
+    except KcoreError:
+        if partition.log is log or partition.offline:
+            raise
+        # It moved to another log directory meanwhile.
+        return await search(node, partition, asked, bound)
     if hit is None or hit.offset >= bound:
         return found(asked, -1, -1, -1)
     return found(asked, hit.timestamp_ms, hit.offset, hit.leader_epoch)
