@@ -1,4 +1,4 @@
-"""The error answers of the group APIs: one function that gives each the shape that Apache's has.
+"""The error answers of coordinators' APIs: one function that gives each the shape of Apache's.
 
 An error of the log is not shown to clients as it is: Kafka tells those who ask a coordinator that
 there is none here, or that it is not available, which is what makes them look for it again.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from kafka_py.coordinator.transactions.requests import REFUSALS as TRANSACTION_REFUSALS
 from kafka_py.protocol import group_offsets as o
 from kafka_py.protocol import groups as g
 from kafka_py.protocol.errors import ErrorCode
@@ -220,4 +221,5 @@ REFUSALS: Final[dict[type, Refuse]] = {
     o.OffsetCommitRequest: _offset_commit,
     o.OffsetFetchRequest: _offset_fetch,
     o.OffsetDeleteRequest: _offset_delete,
+    **TRANSACTION_REFUSALS,
 }
