@@ -15,21 +15,31 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from kafka_py.coordinator import answers
-from kafka_py.coordinator.machine import Caller, Moment
+from kafka_py.coordinator.machine import Caller, Moment, TransactionEnd
 from kafka_py.coordinator.runtime import AppendFailed, Ask, Machine, Runtime
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.types import ChangedMetadata
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.replication.partition import Partition
+from kafka_py.replication.verification import Batch, append_marker, note_appended
 from kafka_py.server.produce_errors import error_code
 from kafka_py.server.timers import Timer
+from kcore.batch_builder import build_end_marker
 from kcore.errors import KcoreError
 from kcore.log import COORDINATOR
 
 if TYPE_CHECKING:
     from kafka_py.server.node import Node
 
-__all__ = ["Coordinators", "Led", "PartitionWriter", "java_hash", "partition_of"]
+__all__ = [
+    "Committed",
+    "Coordinators",
+    "Led",
+    "PartitionWriter",
+    "append_end",
+    "java_hash",
+    "partition_of",
+]
 
 log = logging.getLogger("kafka_py.server")
 
@@ -71,6 +81,26 @@ class Committed:
             self.tell(error)
 
 
+def append_end(partition: Partition, end: TransactionEnd, now_ms: int) -> int:
+    """Append a transaction's marker; the end offset to wait for. Raises KcoreError."""
+    marker = build_end_marker(
+        end.committed,
+        producer_id=end.producer_id,
+        producer_epoch=end.producer_epoch,
+        coordinator_epoch=end.coordinator_epoch,
+        timestamp=now_ms,
+    )
+    done = append_marker(
+        partition,
+        marker,
+        Batch(end.producer_id, end.producer_epoch),
+        transaction_version=end.transaction_version,
+        now_ms=now_ms,
+    )
+    end_offset: int = done.last_offset + 1
+    return end_offset
+
+
 class PartitionWriter:
     """A runtime's view of its partition; see `kafka_py.coordinator.runtime.Writer`.
 
@@ -97,11 +127,8 @@ class PartitionWriter:
 
     def append(self, batch: bytes, now: Moment) -> int:
         """Append as the coordinator, tell the followers and readers."""
-        partition = self._partition
-        if error := partition.leader_error(-1):
-            raise AppendFailed(ErrorCode.of(error))
-        if partition.under_min_isr:
-            raise AppendFailed(ErrorCode.NOT_ENOUGH_REPLICAS)
+        partition = self._writable()
+        transactional = Batch.transactional(batch)
         try:
             partition.log.append(
                 batch,
@@ -111,6 +138,29 @@ class PartitionWriter:
             )
         except KcoreError as problem:
             raise AppendFailed(error_code(problem), str(problem)) from problem
+        if transactional is not None:
+            note_appended(partition, transactional)
+        return self._advance()
+
+    def append_marker(self, end: TransactionEnd, now: Moment) -> int:
+        """Append the control batch that ends a transaction."""
+        partition = self._writable()
+        try:
+            append_end(partition, end, now.wall_ms)
+        except KcoreError as problem:
+            raise AppendFailed(error_code(problem), str(problem)) from problem
+        return self._advance()
+
+    def _writable(self) -> Partition:
+        partition = self._partition
+        if error := partition.leader_error(-1):
+            raise AppendFailed(ErrorCode.of(error))
+        if partition.under_min_isr:
+            raise AppendFailed(ErrorCode.NOT_ENOUGH_REPLICAS)
+        return partition
+
+    def _advance(self) -> int:
+        partition = self._partition
         if partition.advance():
             self._node.replicas.progressed(partition)
             self._node.touch()

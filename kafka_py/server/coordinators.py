@@ -13,14 +13,15 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from kafka_py.coordinator.loading import replay
-from kafka_py.coordinator.machine import Caller, Moment
+from kafka_py.coordinator.machine import Caller, Moment, TransactionEnd
 from kafka_py.coordinator.offsets.commit_path import CommitPath
 from kafka_py.coordinator.runtime import Runtime
 from kafka_py.coordinator.shard import GroupShard
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.types import ChangedMetadata
+from kafka_py.protocol.errors import ErrorCode
 from kafka_py.replication.partition import Partition
-from kafka_py.server.coordinator_partitions import Coordinators, Led, java_hash, partition_of
+from kafka_py.server.coordinator_partitions import Coordinators, Led, partition_of
 
 if TYPE_CHECKING:
     from kafka_py.coordinator.batch import PendingBatch
@@ -32,8 +33,6 @@ __all__ = [
     "GroupCoordinators",
     "caller_of",
     "consumer_protocol_enabled",
-    "java_hash",
-    "partition_of",
 ]
 
 OFFSETS_TOPIC: Final = "__consumer_offsets"
@@ -128,6 +127,23 @@ class GroupCoordinators(Coordinators[GroupShard]):
         }
         names.update((gone.name, None) for gone in changed.topics_deleted.values())
         return list(names)
+
+    def end_transaction(
+        self, index: int, end: TransactionEnd, tell: Callable[[ErrorCode], None]
+    ) -> None:
+        """Write a transaction's marker into a partition of __consumer_offsets: what the transaction
+        committed counts, or goes, with it. `tell` is told once it is committed, or why not."""
+        led = self._led.get(index)
+        if led is None or led.runtime is None or self._stopping:
+            tell(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+            return
+
+        def told(error: ErrorCode) -> None:
+            # A transaction coordinator does not look for group coordinators: it asks again.
+            gone = error is ErrorCode.NOT_COORDINATOR
+            tell(ErrorCode.NOT_LEADER_OR_FOLLOWER if gone else error)
+
+        led.runtime.end_transaction(end, told)
 
     def _new_id(self) -> str:
         """A random uuid as text."""

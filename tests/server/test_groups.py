@@ -25,13 +25,8 @@ from kafka_py.protocol.groups import (
 )
 from kafka_py.protocol.topics import DeleteTopicsRequest
 from kafka_py.server.broker import Broker
-from kafka_py.server.coordinators import (
-    GroupCoordinators,
-    PartitionWriter,
-    java_address,
-    java_hash,
-    partition_of,
-)
+from kafka_py.server.coordinator_partitions import PartitionWriter, java_hash, partition_of
+from kafka_py.server.coordinators import GroupCoordinators, java_address
 from tests.server.conftest import make_topic, on_loop
 from tests.server.group_requests import (
     GROUPS_TOPIC,

@@ -100,8 +100,6 @@ class TransactionShard:
         self.deadlines = Deadlines()
         #: Transactions whose markers are on their way; soft.
         self.remaining: dict[str, Remaining] = {}
-        #: Called with a transactional id whose transaction has just been completed.
-        self.on_completed: Callable[[str], None] = lambda _transactional_id: None
         self._ongoing: set[str] = set()
         #: The one thing that records do not say, for the record that is applied next.
         self._last_epochs: dict[str, int] = {}
@@ -357,15 +355,7 @@ class TransactionShard:
     def _complete(self, known: Transaction, now: Moment) -> Result:
         del self.remaining[known.transactional_id]
         self.deadlines.cancel(("markers", known.transactional_id))
-        result = self._written(transitions.completed(known, now_ms=now.wall_ms), [])
-
-        def then(error: ErrorCode, _now: Moment) -> Result:
-            if error is ErrorCode.NONE:
-                self.on_completed(known.transactional_id)
-            return NOTHING
-
-        result.then = then
-        return result
+        return self._written(transitions.completed(known, now_ms=now.wall_ms), [])
 
     # ----------------------------------------------------------------------------------- over time
 

@@ -29,6 +29,7 @@ from kafka_py.server.coordinators import caller_of, consumer_protocol_enabled
 from kafka_py.server.dispatch import RequestContext, handles
 
 if TYPE_CHECKING:
+    from kafka_py.server.coordinator_partitions import Coordinators
     from kafka_py.server.node import Node
 
 #: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS: what a group may be asked for.
@@ -36,26 +37,27 @@ GROUP_OPERATIONS: Final = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11
 
 
 def split(
-    node: Node,
+    coordinators: Coordinators[Any],
     context: RequestContext,
-    group_ids: Iterable[str],
+    keys: Iterable[str],
     ask_for: Callable[[list[str]], Any],
     rows_of: Callable[[Any], list[Any]],
 ) -> Awaitable[list[Any]]:
     """Ask every coordinator that is concerned, once and before this returns.
 
-    The result is awaited: the groups' rows in the order of the request. `ask_for` makes the request
-    for some of the groups, `rows_of` takes the rows from a response.
+    The result is awaited: the rows of the keys (groups, transactional ids) in the order of the
+    request. `ask_for` makes the request for some of the keys, `rows_of` takes the rows from a
+    response.
     """
-    wanted = list(group_ids)
+    wanted = list(keys)
     by_partition: dict[int, list[int]] = {}
-    for place, group_id in enumerate(wanted):
-        by_partition.setdefault(node.groups.index_of(group_id), []).append(place)
+    for place, key in enumerate(wanted):
+        by_partition.setdefault(coordinators.index_of(key), []).append(place)
     caller = caller_of(context)
     answers = [
         (
             places,
-            node.groups.ask(wanted[places[0]], ask_for([wanted[at] for at in places]), caller),
+            coordinators.ask(wanted[places[0]], ask_for([wanted[at] for at in places]), caller),
         )
         for places in by_partition.values()
     ]
@@ -94,7 +96,7 @@ def list_groups(node: Node, context: RequestContext, request: ListGroupsRequest)
 def describe_groups(node: Node, context: RequestContext, request: DescribeGroupsRequest) -> Any:
     """Classic groups, with their members."""
     asked = split(
-        node,
+        node.groups,
         context,
         request.groups,
         lambda some: DescribeGroupsRequest(groups=some),
@@ -114,7 +116,7 @@ def describe_groups(node: Node, context: RequestContext, request: DescribeGroups
 def delete_groups(node: Node, context: RequestContext, request: DeleteGroupsRequest) -> Any:
     """Empty groups with everything that they committed."""
     asked = split(
-        node,
+        node.groups,
         context,
         dict.fromkeys(request.groups_names),
         lambda some: DeleteGroupsRequest(groups_names=some),
@@ -135,7 +137,7 @@ def consumer_group_describe(
     if not consumer_protocol_enabled(node):
         return invalid(request, context.api_version, ErrorCode.UNSUPPORTED_VERSION)
     asked = split(
-        node,
+        node.groups,
         context,
         [group_id for group_id in request.group_ids if group_id],
         lambda some: ConsumerGroupDescribeRequest(group_ids=some),
