@@ -81,7 +81,7 @@ class Log:
     def append_marker(
         self, marker: _Buffer, *, leader_epoch: int, now_ms: int, transaction_version: int = 0
     ) -> Appended:
-        """Appends the control batch that ends a producer's transaction, on behalf of the transaction
+        """Appends the control batch that ends a producer's transaction, for the transaction
         coordinator; `transaction_version` is that of the transaction (KIP-890: from 2 on the marker
         has a higher producer epoch than the records).
 
