@@ -151,7 +151,8 @@ def _is_open(partition: Partition, batch: Batch) -> bool:
             f"epoch {batch.epoch} of producer {batch.producer_id} is smaller than"
             f" {entry.producer_epoch}, the last one seen"
         )
-    return entry.transaction_start_offset >= 0 and entry.producer_epoch == batch.epoch
+    is_open: bool = entry.transaction_start_offset >= 0 and entry.producer_epoch == batch.epoch
+    return is_open
 
 
 def check(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kafka_py.coordinator.machine import TransactionEnd
@@ -58,7 +59,7 @@ class Markers:
 
         wanted = dict.fromkeys(partitions)
         for place in wanted:
-            self._write_one(end, place, lambda error, place=place: tell(place, error))
+            self._write_one(end, place, partial(tell, place))
         self._node.touch()
         if len(outcome) == len(wanted):
             return outcome

@@ -63,6 +63,8 @@ class Node:
         incremental fetch sessions (KIP-227). flusher: the group commit that acks=all waits for.
         groups: the group coordinators of this node. transactions: the transaction coordinators.
         markers: writes the markers of transactions into the partitions here.
+        verifying: producer id -> done when its last transactional produce that had to ask the
+        coordinator is appended.
         touch: look at waiting requests soon, since a partition moved. wake_at: told a deadline
         (monotonic milliseconds), the node looks at its waiters then.
     """
@@ -97,6 +99,7 @@ class Node:
         self.groups: GroupCoordinators
         self.transactions: BrokerTransactionCoordinators
         self.markers: MarkerWriter
+        self.verifying: dict[int, asyncio.Future[None]] = {}
         self.wake_at: Callable[[int], None] = lambda _deadline_ms: None
         self._workers: ThreadPoolExecutor | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
