@@ -10,6 +10,7 @@ CONCURRENT_TRANSACTIONS; here it shows at once, and the answers of whoever saw i
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -35,6 +36,7 @@ from kafka_py.coordinator.transactions.requests import AddPartitions
 from kafka_py.coordinator.transactions.transaction import (
     AT_REST,
     NO_EPOCH,
+    NO_PRODUCER_ID,
     PREPARED,
     State,
     TopicPartition,
@@ -189,12 +191,11 @@ class TransactionShard:
                 new_producer_id=self._new_producer_id,
                 now_ms=now.wall_ms,
             )
+            if made.state is State.Ongoing:
+                told = _init_error(ErrorCode.CONCURRENT_TRANSACTIONS)
+                return self._fence(made, now, [Delivery(reply, told)], "another producer starts")
         except Refused as refused:
             return _reply(reply, _init_error(refused.error))
-        if made.state is State.Ongoing:
-            log.info("%s: another producer starts, the transaction is aborted", transactional_id)
-            told = _init_error(ErrorCode.CONCURRENT_TRANSACTIONS)
-            return self._fence(made, now, [Delivery(reply, told)])
         response = InitProducerIdResponse(
             producer_id=made.producer_id, producer_epoch=made.producer_epoch
         )
@@ -225,6 +226,7 @@ class TransactionShard:
                 client_version=request.client_version,
                 now_ms=now.wall_ms,
             )
+            self._check_version(made)
         except Refused as refused:
             return _reply(reply, dict.fromkeys(request.partitions, refused.error))
         return self._written(made, [Delivery(reply, outcome)])
@@ -245,6 +247,7 @@ class TransactionShard:
                 new_producer_id=self._new_producer_id,
                 now_ms=now.wall_ms,
             )
+            self._check_version(made)
         except Refused as refused:
             response = EndTxnResponse(error_code=int(refused.error))
             if refused.error is ErrorCode.NONE and bumps and known is not None:
@@ -256,8 +259,9 @@ class TransactionShard:
             return _reply(reply, response)
         response = EndTxnResponse()
         if bumps:
-            response.producer_id = made.producer_id
-            response.producer_epoch = made.producer_epoch
+            rotates = made.next_producer_id != NO_PRODUCER_ID
+            response.producer_id = made.next_producer_id if rotates else made.producer_id
+            response.producer_epoch = 0 if rotates else made.producer_epoch
         return self._decided(made, [Delivery(reply, response)])
 
     def _describe(
@@ -273,6 +277,11 @@ class TransactionShard:
     ) -> Result:
         rows = listing.listed(self.transactions.values(), request, now.wall_ms)
         return _reply(reply, ListTransactionsResponse(transaction_states=rows))
+
+    def _check_version(self, made: Transaction) -> None:
+        """Records of version 0 cannot say that a client used transaction.version 2."""
+        if made.client_version > 0 and self._transaction_version() < 1:
+            raise Refused(ErrorCode.UNSUPPORTED_VERSION)
 
     def _new_producer_id(self) -> int:
         taken = self._take_producer_id()
@@ -301,10 +310,15 @@ class TransactionShard:
         result.then = then
         return result
 
-    def _fence(self, known: Transaction, now: Moment, replies: list[Delivery]) -> Result:
+    def _fence(self, known: Transaction, now: Moment, replies: list[Delivery], why: str) -> Result:
+        """Abort in the producer's stead. Raises Refused when that takes an id and there is none."""
         made = transitions.fenced(
-            known, transaction_version=self._transaction_version(), now_ms=now.wall_ms
+            known,
+            transaction_version=self._transaction_version(),
+            new_producer_id=self._new_producer_id,
+            now_ms=now.wall_ms,
         )
+        log.info("%s: the transaction is aborted: %s", known.transactional_id, why)
         return self._decided(made, replies)
 
     # -------------------------------------------------------------------------------------- markers
@@ -369,8 +383,8 @@ class TransactionShard:
         for transactional_id in sorted(self._ongoing):
             known = self.transactions[transactional_id]
             if known.started_ms + known.timeout_ms < now.wall_ms:
-                log.info("%s: the transaction took too long and is aborted", transactional_id)
-                yield self._fence(known, now, [])
+                with contextlib.suppress(Refused):  # The next sweep has an id.
+                    yield self._fence(known, now, [], "it took too long")
 
     def _forget_expired(self, now: Moment) -> Result:
         before_ms = now.wall_ms - self.settings["transactional.id.expiration.ms"]

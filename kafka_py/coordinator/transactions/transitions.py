@@ -163,25 +163,26 @@ def verified(
     }
 
 
-def fenced(known: Transaction, *, transaction_version: int, now_ms: int) -> Transaction:
+def fenced(
+    known: Transaction, *, transaction_version: int, new_producer_id: NewProducerId, now_ms: int
+) -> Transaction:
     """An ongoing transaction is aborted, and its producer shut out by an epoch that nobody gets.
 
     For another producer of the same transactional id, or because its time is up. Under
-    transaction.version 2 the abort bumps the epoch once more.
+    transaction.version 2 the producer that had the epoch before may go on (InitProducerId with it
+    is told the new one), and an id that is exhausted gives way to the next.
     """
     assert known.state is State.Ongoing, known
-    shut_out = replace(
-        known,
-        producer_epoch=min(known.producer_epoch + 1, EPOCH_MAX),
-        last_producer_epoch=NO_EPOCH,
-    )
-    # The id's last epoch: the next InitProducerId brings another id, not the end.
+    bumps = transaction_version >= 2
+    if not bumps:
+        epoch = min(known.producer_epoch + 1, EPOCH_MAX)
+        known = replace(known, producer_epoch=epoch, last_producer_epoch=NO_EPOCH)
     return _prepared(
-        shut_out,
+        known,
         State.PrepareAbort,
-        bump=transaction_version >= 2,
-        client_version=2 if transaction_version >= 2 else 0,
-        next_producer_id=NO_PRODUCER_ID,
+        bump=bumps,
+        client_version=2 if bumps else 0,
+        next_producer_id=new_producer_id() if bumps and known.exhausted else NO_PRODUCER_ID,
         started_ms=known.started_ms,
         now_ms=now_ms,
     )

@@ -83,6 +83,8 @@ def add_partitions_to_txn(
         response = AddPartitionsToTxnResponse()
         for one, answer in zip(asked, answers, strict=True):
             outcome = await answer if isawaitable(answer) else answer
+            if ErrorCode.UNSUPPORTED_VERSION in outcome.values():
+                return AddPartitionsToTxnResponse(error_code=int(ErrorCode.UNSUPPORTED_VERSION))
             response.results_by_transaction.append(
                 AddPartitionsToTxnResponse.AddPartitionsToTxnResult(
                     transactional_id=one.transactional_id,
