@@ -326,7 +326,6 @@ cdef class FastPath:
                 no_tags(&c, flexible)
                 if (
                     c.bad or not partition.leads or partition.offline
-                    or (partition.transactional and isolation == 1)
                     or pieces[pieces_count].offset < partition.log_start_offset
                     or pieces[pieces_count].offset > partition.log_end_offset
                 ):
@@ -361,9 +360,7 @@ cdef class FastPath:
                 return DECLINED
             if not piece.hot and piece.size and not piece.resident:
                 return DECLINED
-            if isolation == 1 and piece.size and partition.log.aborted_transactions(
-                piece.offset, piece.next_offset
-            ):
+            if isolation == 1 and piece.size and partition.log.aborted_transactions_of(piece):
                 return DECLINED
             slices.append(piece)
             total += piece.size

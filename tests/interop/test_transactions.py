@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,14 @@ def read(
     return [value for _, _, value in sorted(found)]
 
 
+def until_equal(found: Callable[[], Any], expected: Any) -> None:
+    """The end of a transaction is answered when it is decided; its markers may come later."""
+    deadline = time.monotonic() + 10
+    while (got := found()) != expected and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert got == expected
+
+
 def opened(producers: Producers, who: str, transactional_id: str, timeout: int = 60000) -> None:
     producers.call("open", producer=who, id=transactional_id, timeout=timeout)
     producers.call("init", producer=who)
@@ -100,7 +108,7 @@ def test_commit_abort_and_fencing(node: Node, producers: Producers) -> None:
     send("committed too")
     do("commit")
     expected = ["committed", "committed too", "other partition"]
-    assert read(node.bootstrap, "txn-simple", 2) == expected
+    until_equal(lambda: read(node.bootstrap, "txn-simple", 2), expected)
     # A second producer of the id: what the first has open is aborted, and it is fenced.
     do("begin")
     send("of a zombie")
@@ -111,7 +119,7 @@ def test_commit_abort_and_fencing(node: Node, producers: Producers) -> None:
     send("of the second", 0, "b")
     do("commit", "b")
     expected.insert(2, "of the second")
-    assert read(node.bootstrap, "txn-simple", 2) == expected
+    until_equal(lambda: read(node.bootstrap, "txn-simple", 2), expected)
     do("close", "a")
     do("close", "b")
 
@@ -127,10 +135,8 @@ def test_offsets_count_with_their_transaction(node: Node, producers: Producers) 
         producers.call("offsets", producer="o", offset=offset, **where)
         assert group_offsets(node.bootstrap, "txn-group") == before
         producers.call(end, producer="o")
-        if end == "abort":
-            assert group_offsets(node.bootstrap, "txn-group") == before
-        else:
-            assert group_offsets(node.bootstrap, "txn-group") == {("txn-offsets", 0): offset}
+        after = before if end == "abort" else {("txn-offsets", 0): offset}
+        until_equal(lambda: group_offsets(node.bootstrap, "txn-group"), after)
     producers.call("close", producer="o")
 
 
@@ -200,9 +206,12 @@ def test_a_copy_is_exact_though_copiers_are_killed(node: Node, protocol: str) ->
             program.until(lambda program=program: len(program.found("^COPIED")) >= 3, "copies")  # type: ignore[misc]
     with copier(node, name, f"{name}-2", protocol) as program:
         program.until(finished, "end of the input", 90)
-    values = read(node.bootstrap, f"{name}-out", 3)
-    counts = Counter(value.split(":")[2] for value in values)
-    assert counts == Counter({str(number): 1 for number in range(RECORDS)})
+
+    def counts() -> Counter[str]:
+        values = read(node.bootstrap, f"{name}-out", 3)
+        return Counter(value.split(":")[2] for value in values)
+
+    until_equal(counts, Counter({str(number): 1 for number in range(RECORDS)}))
 
 
 def test_the_node_is_killed_in_a_transaction(tmp_path: Path) -> None:
@@ -219,5 +228,5 @@ def test_the_node_is_killed_in_a_transaction(tmp_path: Path) -> None:
         assert read(node.bootstrap, "killed", 1) == []
         made.call("send", producer="k", topic="killed", partition=0, value="after")
         made.call("commit", producer="k")
-        assert read(node.bootstrap, "killed", 1) == ["before", "after"]
+        until_equal(lambda: read(node.bootstrap, "killed", 1), ["before", "after"])
         made.close()

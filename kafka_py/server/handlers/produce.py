@@ -337,6 +337,8 @@ async def append_off_loop(node: Node, context: RequestContext, piece: Piece) -> 
 
     try:
         check_transaction(node, piece, partition)
+        # Before the worker's append is seen here, others may ask for the last stable offset.
+        partition.transactional = partition.transactional or piece.batch is not None
         piece.appended = await node.in_worker(work)
     except KcoreError as problem:
         piece.problem = describe(problem, partition)
