@@ -225,11 +225,11 @@ class Coordinators(Generic[MachineT]):
 
     def _machine(self, index: int, partition: Partition) -> MachineT:
         """A new machine, to be loaded."""
-        raise NotImplementedError
+        raise AssertionError("a kind of coordinator says how")
 
     def _load_from(self, opened: Any, machine: MachineT, end_offset: int) -> int:
         """Replay a log into a machine, in a worker thread; how many records there were."""
-        raise NotImplementedError
+        raise AssertionError("a kind of coordinator says how")
 
     def _activating(self, led: Led[MachineT]) -> None:
         """A machine is loaded and about to be driven."""
