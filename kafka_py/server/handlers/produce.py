@@ -43,6 +43,12 @@ AT_ATTRIBUTES: Final = 22
 CODEC: Final = 7
 ZSTD: Final = 4
 TRANSACTIONAL: Final = 0x10
+#: What is said of an error of the whole request, where Apache's broker says something.
+WHOLE_TEXTS: Final = {
+    ErrorCode.INVALID_PRODUCER_ID_MAPPING: (
+        "Transactional records contained more than one producer ID"
+    )
+}
 #: Longer compressed batches leave the event loop.
 OFF_LOOP_BYTES: Final = 64 * 1024
 ADMIN_CLIENT: Final = "__admin_client"
@@ -139,7 +145,7 @@ def produce(node: Node, context: RequestContext, request: ProduceRequest) -> Any
     for topic, of_topic in zip(request.topic_data, topics, strict=True):
         for piece in of_topic:
             if refused is not None:
-                piece.fail(refused)
+                piece.fail(refused, WHOLE_TEXTS.get(refused))
             else:
                 find(node, context, request, topic, piece)
 
