@@ -177,6 +177,7 @@ class Runtime:
         soon: calls its argument at the end of the loop's iteration.
         wake_at: is told a deadline (monotonic milliseconds) whenever an earlier one may have come.
         failed: is told that the machine was dropped, so that the owner loads another.
+        base_sequence: of the batches; see `PendingBatch`.
     """
 
     def __init__(
@@ -189,6 +190,7 @@ class Runtime:
         soon: Callable[[Callable[[], None]], Any],
         wake_at: Callable[[int], None],
         failed: Callable[[], None],
+        base_sequence: int = 0,
     ) -> None:
         self.machine = machine
         self.closed = False
@@ -200,7 +202,7 @@ class Runtime:
         self._failed = failed
         self._open: dict[Ask, None] = {}
         #: Compiled paths put records and replies in, too; see `PendingBatch`.
-        self.pending = PendingBatch(self._begun)
+        self.pending = PendingBatch(self._begun, base_sequence)
         self._current = Waiting()
         self._parked: deque[Waiting] = deque()
         self._flush_scheduled = False

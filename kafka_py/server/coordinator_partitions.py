@@ -212,6 +212,8 @@ class Coordinators(Generic[MachineT]):
     #: The settings of how long a commit may take, and of the compression; see `PartitionWriter`.
     timeout: ClassVar[str]
     codec: ClassVar[str | None] = None
+    #: What the batches' headers say; see `kafka_py.coordinator.batch`.
+    base_sequence: ClassVar[int] = 0
 
     def __init__(self, node: Node, loop: asyncio.AbstractEventLoop) -> None:
         self._node = node
@@ -370,6 +372,7 @@ class Coordinators(Generic[MachineT]):
             soon=self._soon,
             wake_at=self._timer.at,
             failed=lambda: self._reload(led),
+            base_sequence=self.base_sequence,
         )
         runtime.start()
         self._activated(led, runtime)

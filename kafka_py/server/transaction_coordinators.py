@@ -50,6 +50,7 @@ class BrokerTransactionCoordinators(Coordinators[TransactionShard]):
 
     topic: ClassVar[str] = TRANSACTIONS_TOPIC
     timeout: ClassVar[str] = "request.timeout.ms"
+    base_sequence: ClassVar[int] = -1
 
     def __init__(self, node: Node, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(node, loop)

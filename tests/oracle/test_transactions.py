@@ -132,6 +132,9 @@ def allowed(scenario: str, text: str) -> bool:
 
 
 _RECORD = re.compile(r"^\| offset: \d+ .*? key: (\{.*?\}) payload: (.*)$", re.MULTILINE)
+_BATCH = re.compile(r"^baseOffset: .*$", re.MULTILINE)
+#: What a batch's header says of this batch alone.
+_ITS_OWN = re.compile(r"(baseOffset|lastOffset|CreateTime|crc|position|size): \d+ ")
 _TIMES = {"transactionLastUpdateTimestampMs", "transactionStartTimestampMs"}
 _IDS = {"producerId", "previousProducerId", "nextProducerId"}
 
@@ -151,13 +154,15 @@ def masked(name: str, value: Any, ids: dict[int, str]) -> Any:
 
 
 def records(data: Path) -> dict[str, list[Any]]:
-    """transactional id -> its records in order, masked, as Apache's tool decodes them."""
+    """transactional id -> its records in order, masked, as Apache's tool decodes them; and what
+    the headers of their batches say."""
     files = sorted(data.glob("__transaction_state-*/*.log"))
     assert files
     names = ",".join(map(str, files))
     text = apache.tools.run("dump-log", "--transaction-log-decoder", "--files", names).ok()
     out: dict[str, list[Any]] = defaultdict(list)
     ids: dict[str, dict[int, str]] = defaultdict(dict)
+    out["batches"] = sorted({_ITS_OWN.sub("", header) for header in _BATCH.findall(text)})
     for key_text, value_text in _RECORD.findall(text):
         key = json.loads(key_text)
         value = None if value_text == "<DELETE>" else json.loads(value_text)
