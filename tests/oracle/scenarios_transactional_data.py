@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from kafka_py.protocol.records import decode_value
+from kafka_py.protocol.records_group import OffsetCommitValue
 from kafka_py.protocol.registry import ApiKey
 from kcore import build
 from kcore.record_batch import batches
@@ -475,6 +477,53 @@ def offsets_with_kip_890(r: Recorder) -> None:
     fetch_offsets(r)
 
 
+def offset_records(r: Recorder) -> None:
+    """How the offsets of transactions stand in __consumer_offsets: batches, markers, values."""
+    ready(r, "written", topic="txn-written")
+    p = Writer(r, "written")
+    p.init()
+    for commit in (True, False):
+        if 5 not in versions(r):
+            p.add_offsets("written-group")
+        words: dict[str, Any] = {"topic": "txn-written", "group_id": "written-group"}
+        p.commit_offsets(5, 6, **words)
+        p.commit_offsets(7, **words)
+        p.end(commit, 5 if 5 in versions(r) else 4)
+        p.settled()
+    ids: dict[int, int] = {}
+    for partition in range(3):
+        rows = [{"partition": partition, "fetch_offset": 0, "partition_max_bytes": 1 << 24}]
+        topics = [{"topic": "__consumer_offsets", "partitions": rows}]
+        words = {"max_wait_ms": 0, "min_bytes": 0, "max_bytes": 1 << 24, "session_epoch": -1}
+        reply = r.quiet(FETCH, 12, **words, topics=topics)
+        data = bytes(reply.responses[0].partitions[0].records or b"")
+        found = []
+        for one in batches(data):
+            ours = any(b"written-group" in bytes(row.key or b"") for row in one)
+            if not one.is_transactional or not (ours or one.producer_id in ids):
+                continue
+            found.append(
+                [
+                    one.attributes,
+                    one.leader_epoch,
+                    ids.setdefault(one.producer_id, len(ids)),
+                    one.producer_epoch,
+                    one.base_sequence,
+                    [[bytes(row.key or b"").hex(), value_of(row.value)] for row in one],
+                ]
+            )
+        r.note(f"transactional batches of __consumer_offsets-{partition}", found)
+    assert ids
+
+
+def value_of(value: bytes | None) -> Any:
+    """An offset's value without the time of the commit; other values as they are."""
+    if value is None or int.from_bytes(value[:2], "big") < 3:
+        return bytes(value or b"").hex()
+    decoded, version = decode_value(OffsetCommitValue, bytes(value))
+    return [version, {**decoded.to_dict(), "commit_timestamp": "<time>"}]
+
+
 #: With every level of transaction.version, and with 2 alone.
 SCENARIOS = [
     produced_before_kip_890,
@@ -482,5 +531,6 @@ SCENARIOS = [
     read_committed,
     markers,
     offsets_before_kip_890,
+    offset_records,
 ]
 ADDING = [produced_with_kip_890, offsets_with_kip_890]
