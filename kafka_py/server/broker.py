@@ -246,6 +246,7 @@ class Broker:
         node.flusher = self._flusher
         node.touch = self._hub.touch_later
         node.markers = Markers(node)
+        self._fast.verifying = node.verifying
         node.groups = GroupCoordinators(node, self._loop, self._random)
         self._hub.commits = node.groups.commits
         self._stop.callback(node.groups.close)
