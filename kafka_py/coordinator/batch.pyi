@@ -20,9 +20,9 @@ class PendingBatch:
     """Encoded records of one coordinator, not yet appended.
 
     `base_sequence` is what the batches' headers say, though there is no producer: 0 in Kafka's
-    group coordinators, -1 in its transaction coordinators. `begun` is called before the first record of every batch: it sets `bytes_max` and
-    `compression`, and sees to it that the batch is taken in time. The compiled paths put records
-    and replies in without the runtime's knowing.
+    group coordinators, -1 in its transaction coordinators. `begun` is called before the first
+    record of every batch: it sets `bytes_max` and `compression`, and sees to it that the batch is
+    taken in time. The compiled paths put records and replies in without the runtime's knowing.
     """
 
     bytes_max: int

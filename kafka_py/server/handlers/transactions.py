@@ -30,6 +30,7 @@ from kafka_py.protocol.transactions import (
     ListTransactionsRequest,
     ListTransactionsResponse,
 )
+from kafka_py.replication.partition import INTERNAL_TOPICS
 from kafka_py.server.coordinator_partitions import partition_of
 from kafka_py.server.coordinators import OFFSETS_TOPIC, caller_of
 from kafka_py.server.dispatch import RequestContext, handles
@@ -105,21 +106,27 @@ def partitions_of(
 
 
 def add(node: Node, context: RequestContext, asked: AddPartitions) -> Any:
-    """The outcome, or a future of it. One partition that does not exist spoils it for all."""
-    missing = [one for one in asked.partitions if not exists(node, *one)]
-    if missing:
-        outcome = dict.fromkeys(asked.partitions, ErrorCode.OPERATION_NOT_ATTEMPTED)
-        outcome.update(dict.fromkeys(missing, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
-        return outcome
+    """The outcome, or a future of it. One partition that cannot be added spoils it for all."""
+    wrong = {
+        one: error
+        for one in asked.partitions
+        if (error := judged(node, context.api_version, *one)) is not ErrorCode.NONE
+    }
+    if wrong:
+        return {one: wrong.get(one, ErrorCode.OPERATION_NOT_ATTEMPTED) for one in asked.partitions}
     if not asked.transactional_id:
         return dict.fromkeys(asked.partitions, ErrorCode.INVALID_REQUEST)
     return node.transactions.ask(asked.transactional_id, asked, caller_of(context))
 
 
-def exists(node: Node, name: str, index: int) -> bool:
-    """Whether there is such a partition."""
+def judged(node: Node, version: int, name: str, index: int) -> ErrorCode:
+    """Whether there is such a partition; clients may not write into Kafka's own topics."""
+    if version < BATCHED_VERSION and name in INTERNAL_TOPICS:
+        return ErrorCode.TOPIC_AUTHORIZATION_FAILED
     topic = node.image.topics.get(name)
-    return topic is not None and index in topic.partitions
+    if topic is None or index not in topic.partitions:
+        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    return ErrorCode.NONE
 
 
 def shown(error: ErrorCode, version: int) -> int:
