@@ -16,6 +16,7 @@ from tests.interop.jvm import Program, group_offsets
 from tests.oracle import apache
 from tests.oracle.node import Node
 from tests.oracle.raw import Recorder
+from tests.oracle.test_transactions import set_level
 from tests.oracle.under_test import require
 
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.timeout(180)]
@@ -212,6 +213,34 @@ def test_a_copy_is_exact_though_copiers_are_killed(node: Node, protocol: str) ->
         return Counter(value.split(":")[2] for value in values)
 
     until_equal(counts, Counter({str(number): 1 for number in range(RECORDS)}))
+
+
+@pytest.mark.parametrize("level", [1, 0])
+def test_with_older_transaction_versions(level: int, tmp_path: Path) -> None:
+    """The protocol before KIP-890's second part: partitions and groups are added by requests."""
+    require(apache.missing())
+    with apache.node_under_test(tmp_path) as node:
+        set_level(node.port, level)
+        recorder = Recorder(node.port, 0)
+        recorder.create("older", 1)
+        recorder.close()
+        made = Producers(node.bootstrap)
+        opened(made, "o", "older")
+        for value, end in (("kept", "commit"), ("dropped", "abort"), ("kept too", "commit")):
+            made.call("begin", producer="o")
+            made.call("send", producer="o", topic="older", partition=0, value=value)
+            where = {"group": "older", "topic": "older", "partition": 0}
+            made.call("offsets", producer="o", offset=len(value), **where)
+            made.call(end, producer="o")
+        until_equal(lambda: read(node.bootstrap, "older", 1), ["kept", "kept too"])
+        until_equal(lambda: group_offsets(node.bootstrap, "older"), {("older", 0): 8})
+        made.call("begin", producer="o")
+        made.call("send", producer="o", topic="older", partition=0, value="of a zombie")
+        opened(made, "p", "older")
+        with pytest.raises(ClientError, match=r"PRODUCER_EPOCH|FENCED"):
+            made.call("send", producer="o", topic="older", partition=0, value="too late")
+        until_equal(lambda: read(node.bootstrap, "older", 1), ["kept", "kept too"])
+        made.close()
 
 
 def test_the_node_is_killed_in_a_transaction(tmp_path: Path) -> None:
