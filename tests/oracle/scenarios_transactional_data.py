@@ -10,7 +10,9 @@ from kafka_py.protocol.records_group import OffsetCommitValue
 from kafka_py.protocol.registry import ApiKey
 from kcore import build
 from kcore.record_batch import batches
+from tests.oracle.group_peers import Stage, admit, join_and_sync, join_fields
 from tests.oracle.raw import UNKNOWN_ID, Recorder
+from tests.oracle.scenarios_consumer_groups import FIRST, fields, owning
 from tests.oracle.scenarios_transactions import TOPIC, Producer, ready, versions
 
 PRODUCE, FETCH, MARKERS, COMMIT = (
@@ -477,6 +479,67 @@ def offsets_with_kip_890(r: Recorder) -> None:
     fetch_offsets(r)
 
 
+def offsets_of_members(r: Recorder) -> None:
+    """Members of both protocols name themselves (KIP-447): the right ones and the wrong ones."""
+    groups = ("gt-classic", "gt-static", "gt-consumer")
+    topic_id = r.create("groups-a", 4)
+    ready(r, "members")
+    deadline = time.monotonic() + 15
+    asked = {"coordinator_keys": list(groups), "key_type": 0}
+    while any(c.error_code for c in r.quiet(ApiKey.FIND_COORDINATOR, 4, **asked).coordinators):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    p = Writer(r, "members")
+    p.init()
+
+    def tried(group: str, member: str, epoch: int, instance: str | None = None) -> None:
+        if 5 not in versions(r):
+            p.add_offsets(group)
+        words = {"group_instance_id": instance, "group_id": group, "topic": "groups-a"}
+        for who, when in (
+            (member, epoch),
+            (member, epoch + 1),
+            (member, epoch - 1),
+            (member, -1),
+            ("nobody", epoch),
+            ("", epoch),
+            ("", -1),
+        ):
+            p.commit_offsets(5, member_id=who, generation_id_or_member_epoch=when, **words)
+        words["group_instance_id"] = "another"
+        p.commit_offsets(6, member_id=member, generation_id_or_member_epoch=epoch, **words)
+
+    with Stage(r) as stage:
+        a, b = stage.peer(), stage.peer()
+        long = {"session_timeout_ms": 600_000}
+        member, generation = join_and_sync(stage, a, "gt-classic", "A", **long)
+        tried("gt-classic", member, generation)
+        second = admit(stage, b, "gt-classic", "B", **long)
+        b.send(ApiKey.JOIN_GROUP, 9, **join_fields("gt-classic", second, **long))
+        stage.wait_for_state("gt-classic", "PreparingRebalance")
+        tried("gt-classic", member, generation)
+        static = {**long, "group_instance_id": "one"}
+        member, generation = join_and_sync(stage, a, "gt-static", "S", **static)
+        tried("gt-static", member, generation, "one")
+        words = fields("gt-consumer", "m-a", 0, **FIRST, subscribed_topic_names=["groups-a"])
+        epoch = r.quiet(ApiKey.CONSUMER_GROUP_HEARTBEAT, 1, **words).member_epoch
+        mine = owning(topic_id, range(4))
+        words = fields("gt-consumer", "m-a", epoch, topic_partitions=mine)
+        assert r.quiet(ApiKey.CONSUMER_GROUP_HEARTBEAT, 1, **words).error_code == 0
+        tried("gt-consumer", "m-a", epoch)
+        # A second member: the first one's epoch may lag behind now.
+        words = fields("gt-consumer", "m-b", 0, **FIRST, subscribed_topic_names=["groups-a"])
+        assert r.quiet(ApiKey.CONSUMER_GROUP_HEARTBEAT, 1, **words).error_code == 0
+        words = fields("gt-consumer", "m-a", epoch)
+        later = r.quiet(ApiKey.CONSUMER_GROUP_HEARTBEAT, 1, **words).member_epoch
+        tried("gt-consumer", "m-a", later)
+        p.end(True, 5 if 5 in versions(r) else 4)
+        p.settled()
+    for group in groups:
+        row = {"group_id": group, "topics": None, "member_id": None, "member_epoch": -1}
+        r.ask(ApiKey.OFFSET_FETCH, 9, groups=[row], require_stable=True)
+
+
 def offset_records(r: Recorder) -> None:
     """How the offsets of transactions stand in __consumer_offsets: batches, markers, values."""
     ready(r, "written", topic="txn-written")
@@ -531,6 +594,7 @@ SCENARIOS = [
     read_committed,
     markers,
     offsets_before_kip_890,
+    offsets_of_members,
     offset_records,
 ]
 ADDING = [produced_with_kip_890, offsets_with_kip_890]
