@@ -124,23 +124,12 @@ def started(
 
 
 async def verify(node: Node, version: int, transactional_id: str, pieces: Sequence[Piece]) -> None:
-    """Ask until there is an answer, and note it at every piece."""
+    """Ask the coordinator, and note its answer at every piece."""
     adds = version >= ADDING_VERSION
-    retry_ms = min(
-        node.config["add.partitions.to.txn.retry.backoff.max.ms"],
-        node.config["request.timeout.ms"],
-    )
-    deadline_ms = node.clock.monotonic_ms() + retry_ms
-    while True:
-        asked = unverified(node, pieces, adds=adds)
-        if not asked:
-            return
-        outcome = await ask(node, transactional_id, asked, adds=adds)
-        busy = adds and ErrorCode.CONCURRENT_TRANSACTIONS in outcome.values()
-        if not busy or node.clock.monotonic_ms() >= deadline_ms:
-            break
-        # The transaction before is about to be complete.
-        await asyncio.sleep(node.config["add.partitions.to.txn.retry.backoff.ms"] / 1000)
+    asked = unverified(node, pieces, adds=adds)
+    if not asked:
+        return
+    outcome = await ask(node, transactional_id, asked, adds=adds)
     for piece, partition, verification in asked:
         error = told(outcome[partition], knows_abortable=version >= ABORTABLE_VERSION)
         if error is ErrorCode.NONE:

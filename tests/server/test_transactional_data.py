@@ -245,18 +245,15 @@ SAID = [
 
 
 class Scripted:
-    """Coordinators that say what a test wants, after some times that they are busy."""
+    """Coordinators that say what a test wants."""
 
-    def __init__(self, error: ErrorCode, busy: int = 0) -> None:
+    def __init__(self, error: ErrorCode) -> None:
         self.error = error
-        self.busy = busy
         self.asked: list[str] = []
 
     def answer(self, what: str, partitions: Any) -> Outcome:
         self.asked.append(what)
-        busy = len(self.asked) <= self.busy
-        error = ErrorCode.CONCURRENT_TRANSACTIONS if busy else self.error
-        return dict.fromkeys(partitions, error)
+        return dict.fromkeys(partitions, self.error)
 
     def verify(self, _id: str, _producer: int, _epoch: int, partitions: Any) -> Outcome:
         return self.answer("verify", partitions)
@@ -280,16 +277,13 @@ def test_what_a_producer_is_told(
     assert set(scripted.asked) == {"add" if version >= 12 else "verify"}
 
 
-def test_a_coordinator_that_is_busy_is_asked_again(
+def test_an_open_transaction_needs_no_question(
     broker: Broker, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until the transaction before is complete; clients before version 12 ask themselves."""
-    scripted = Scripted(ErrorCode.NONE, busy=2)
+    scripted = Scripted(ErrorCode.NONE)
     monkeypatch.setattr(broker.node, "transactions", scripted)
-    assert producer.write(12) is ErrorCode.NONE
-    assert scripted.asked == ["add"] * 3
-    assert producer.write(12) is ErrorCode.NONE
-    assert scripted.asked == ["add"] * 3, "it is open now"
+    assert [producer.write(12) for _ in range(3)] == [ErrorCode.NONE] * 3
+    assert scripted.asked == ["add"]
 
 
 # ---------------------------------------------------------------------------------------- markers
