@@ -91,7 +91,7 @@ class BrokerTransactionCoordinators(Coordinators[TransactionShard]):
         request = AddPartitions(
             transactional_id, producer_id, producer_epoch, tuple(partitions), verify_only=True
         )
-        return self._ask_for(request)
+        return self._ask_for(request, BROKER)
 
     def add(
         self,
@@ -100,26 +100,30 @@ class BrokerTransactionCoordinators(Coordinators[TransactionShard]):
         producer_epoch: int,
         partitions: Sequence[TopicPartition],
     ) -> Answer:
-        """Add the partitions to the producer's transaction; it is begun if need be.
-
-        While the transaction before is still being ended this waits for that, no longer than
-        add.partitions.to.txn.retry.backoff.max.ms, and tries again.
-        """
+        """Add the partitions to the producer's transaction; it is begun if need be."""
         request = AddPartitions(
             transactional_id, producer_id, producer_epoch, tuple(partitions), client_version=2
         )
-        answer = self._ask_for(request)
+        return self.add_patiently(request, BROKER)
+
+    def add_patiently(self, request: AddPartitions, caller: Caller) -> Answer:
+        """Ask; while the transaction before is being ended wait for that, and ask again.
+
+        No longer than add.partitions.to.txn.retry.backoff.max.ms. Kafka does this for what its
+        brokers add (KIP-890), and lets other producers come back after 20 ms.
+        """
+        answer = self._ask_for(request, caller)
         if not isawaitable(answer) and ErrorCode.CONCURRENT_TRANSACTIONS not in answer.values():
             return answer
-        return self._patiently(request, answer)
+        return self._patiently(request, caller, answer)
 
-    def _ask_for(self, request: AddPartitions) -> Answer:
+    def _ask_for(self, request: AddPartitions, caller: Caller) -> Answer:
         if not request.transactional_id:
             return dict.fromkeys(request.partitions, ErrorCode.INVALID_REQUEST)
-        answer: Answer = self.ask(request.transactional_id, request, BROKER)
+        answer: Answer = self.ask(request.transactional_id, request, caller)
         return answer
 
-    async def _patiently(self, request: AddPartitions, answer: Answer) -> Outcome:
+    async def _patiently(self, request: AddPartitions, caller: Caller, answer: Answer) -> Outcome:
         config = self._node.config
         until_s = self._loop.time() + config["add.partitions.to.txn.retry.backoff.max.ms"] / 1000
         while True:
@@ -130,7 +134,7 @@ class BrokerTransactionCoordinators(Coordinators[TransactionShard]):
                 return outcome
             pause_s = config["add.partitions.to.txn.retry.backoff.ms"] / 1000
             await self._await_end(request.transactional_id, min(left_s, pause_s))
-            answer = self._ask_for(request)
+            answer = self._ask_for(request, caller)
 
     async def _await_end(self, transactional_id: str, timeout_s: float) -> None:
         """Until markers of that transactional id were written, or some time has passed."""

@@ -8,8 +8,8 @@ connection that waits.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from inspect import isawaitable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 def finished(answer: Any, finish: Callable[[Any], Any]) -> Any:
     """`finish` applied to a response, now or when it comes."""
-    if not asyncio.isfuture(answer):
+    if not isawaitable(answer):
         return finish(answer)
 
     async def later() -> Any:

@@ -5,6 +5,10 @@ Behaviour: as Apache Kafka 4.3.1. Versions of AddPartitionsToTxn from 4 on come 
 several transactions in one request (KIP-890). EndTxn from 5 on bumps the epoch and says so. Below
 version 2 PRODUCER_FENCED is INVALID_PRODUCER_EPOCH. Coordinators are asked before the handlers
 return, so what a connection sends takes effect in its order.
+
+Known differences: a producer that adds partitions while its last transaction is still being ended
+is answered when that has happened (at most add.partitions.to.txn.retry.backoff.max.ms later), not
+sent away with CONCURRENT_TRANSACTIONS at once.
 """
 
 from __future__ import annotations
@@ -114,9 +118,10 @@ def add(node: Node, context: RequestContext, asked: AddPartitions) -> Any:
     }
     if wrong:
         return {one: wrong.get(one, ErrorCode.OPERATION_NOT_ATTEMPTED) for one in asked.partitions}
-    if not asked.transactional_id:
-        return dict.fromkeys(asked.partitions, ErrorCode.INVALID_REQUEST)
-    return node.transactions.ask(asked.transactional_id, asked, caller_of(context))
+    caller = caller_of(context)
+    if asked.transactional_id and asked.verify_only:
+        return node.transactions.ask(asked.transactional_id, asked, caller)
+    return node.transactions.add_patiently(asked, caller)
 
 
 def judged(node: Node, version: int, name: str, index: int) -> ErrorCode:
@@ -159,7 +164,7 @@ def add_offsets_to_txn(node: Node, context: RequestContext, request: AddOffsetsT
         request.transactional_id, request.producer_id, request.producer_epoch, (partition,)
     )
     return finished(
-        node.transactions.ask(request.transactional_id, asked, caller_of(context)),
+        node.transactions.add_patiently(asked, caller_of(context)),
         lambda outcome: AddOffsetsToTxnResponse(
             error_code=shown(outcome[partition], context.api_version)
         ),
