@@ -226,7 +226,8 @@ def test_a_group_s_partition_is_added(broker: Broker, wire: Wire) -> None:
 def test_who_comes_while_markers_are_written_waits(
     broker: Broker, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A partition that adds itself (KIP-890) waits for the end of the transaction before."""
+    """A partition that adds itself (KIP-890), and a producer that adds one, wait for the end of the
+    transaction before."""
     p = Producer(wire, "patient")
     p.init()
     p.add(0)
@@ -257,6 +258,9 @@ def test_who_comes_while_markers_are_written_waits(
     began = time.monotonic()
     found = asyncio.run_coroutine_threadsafe(added(), broker.loop).result(10)
     assert found == {("t", 1): ErrorCode.CONCURRENT_TRANSACTIONS}
+    assert time.monotonic() - began >= 0.09
+    began = time.monotonic()
+    assert p.add(2) == {2: ErrorCode.CONCURRENT_TRANSACTIONS}
     assert time.monotonic() - began >= 0.09
     waiting = asyncio.run_coroutine_threadsafe(added(), broker.loop)
     time.sleep(0.03)
