@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from kafka_py.coordinator.loading import latest
 from kafka_py.coordinator.transactions.shard import TransactionShard
 from kafka_py.protocol.errors import MalformedRequest
 from kafka_py.protocol.records import TRANSACTION_RECORDS, decode_key
 from kafka_py.protocol.records_transaction import TransactionLogKey, TransactionLogValue
 from kcore.log import Log
-from kcore.record_batch import batches
 
 __all__ = ["replay"]
 
@@ -27,29 +27,9 @@ def replay(partition_log: Log, shard: TransactionShard, end_offset: int) -> int:
     the newest known one, and keys of unknown types passed over with a warning, as Kafka's reader
     does. Raises MalformedRequest for a record that is damaged, and kcore's errors for bad batches.
     """
-    latest: dict[bytes, bytes | None] = {}
-    count = 0
-    at = partition_log.log_start_offset
     read_bytes: int = shard.settings["transaction.state.log.load.buffer.size"]
-    while at < end_offset:
-        piece = partition_log.read_cold(at, read_bytes, end_offset=end_offset)
-        if len(piece.view) == 0:
-            break
-        for batch in batches(
-            piece.view, decompressed_bytes_max=partition_log.config.decompressed_bytes_max
-        ):
-            batch.check_crc()
-            if batch.is_control:
-                continue
-            for record in batch:
-                if record.key is None:
-                    raise MalformedRequest(f"the record at offset {record.offset} has no key")
-                # In the order of the last records, so that a shard looks as it did when written.
-                latest.pop(record.key, None)
-                latest[record.key] = record.value
-                count += 1
-        at = piece.next_offset
-    for key, value in latest.items():
+    found, count = latest(partition_log, end_offset, read_bytes)
+    for key, value in found.items():
         _apply(shard, key, value)
     return count
 
