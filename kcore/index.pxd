@@ -23,6 +23,8 @@ cdef class OffsetIndex:             # 8 bytes an entry: relative offset, positio
     cdef int32_t position_for(self, int64_t offset) noexcept nogil
     # The last entry whose position is at most that; its offset and position, (-1, 0) when none.
     cdef int32_t entry_at_position(self, int64_t position, int64_t* offset) noexcept nogil
+    # Offset of the first entry whose position is at least that; -1 when there is none.
+    cdef int64_t offset_from(self, int64_t position) noexcept nogil
     cdef int cut(self, int64_t offset) except -1            # drops entries at or above the offset
     cdef int save(self) except -1
 

@@ -164,6 +164,19 @@ cdef class OffsetIndex:
         offset[0] = self.base_offset + <int32_t>load_be32(data + (low - 1) * OFFSET_ENTRY)
         return <int32_t>load_be32(data + (low - 1) * OFFSET_ENTRY + 4)
 
+    cdef int64_t offset_from(self, int64_t position) noexcept nogil:
+        cdef const uint8_t* data = self.entries.data
+        cdef Py_ssize_t low = 0, high = self.count(), middle
+        while low < high:
+            middle = (low + high) >> 1
+            if <int32_t>load_be32(data + middle * OFFSET_ENTRY + 4) < position:
+                low = middle + 1
+            else:
+                high = middle
+        if low == self.count():
+            return -1
+        return self.base_offset + <int32_t>load_be32(data + low * OFFSET_ENTRY)
+
     cdef int cut(self, int64_t offset) except -1:
         cdef Py_ssize_t size = self.entries.size
         while size > 0 and self.base_offset + <int32_t>load_be32(self.entries.data + size - OFFSET_ENTRY) >= offset:

@@ -78,6 +78,15 @@ class Log:
         Raises CorruptBatch, InvalidRecord, InvalidTimestamp, BatchTooLarge, UnsupportedMagic,
         UnsupportedCompression, OutOfOrderSequence, InvalidProducerEpoch, LogFailed; nothing was
         appended then. A duplicate of an idempotent producer is no error: Appended.duplicate."""
+    def append_marker(
+        self, marker: _Buffer, *, leader_epoch: int, now_ms: int, transaction_version: int = 0
+    ) -> Appended:
+        """Appends the control batch that ends a producer's transaction, for the transaction
+        coordinator; `transaction_version` is that of the transaction (KIP-890: from 2 on the marker
+        has a higher producer epoch than the records).
+
+        Raises InvalidProducerEpoch and CoordinatorFenced for the marker of a zombie, InvalidRecord
+        when it is no marker, LogFailed; nothing was appended then."""
     def read(
         self,
         offset: int,
@@ -114,6 +123,9 @@ class Log:
         """(epoch, end offset) as in OffsetForLeaderEpoch; (-1, -1) when unknown."""
     def aborted_transactions(self, first_offset: int, last_offset: int) -> list[AbortedTransaction]:
         """Those that a read of [first_offset, last_offset) must know."""
+    def aborted_transactions_of(self, piece: LogSlice) -> list[AbortedTransaction]:
+        """Those that a read_committed reader of what `read` returned is told by Apache's broker: up
+        to where the offset index points behind it, which may be more than it must know."""
     def first_unstable_offset(self, high_watermark: int) -> int | None: ...
     def last_stable_offset(self, high_watermark: int) -> int:
         """min(high watermark, first unstable offset)."""

@@ -436,6 +436,33 @@ cdef class Log:
             out.max_timestamp_ms, out.leader_epoch,
         )
 
+    def append_marker(self, marker, *, int32_t leader_epoch, int64_t now_ms, int transaction_version=0):
+        """Appends the marker that ends a transaction; see log.pyi."""
+        cdef AppendedStruct out
+        cdef BatchHeader h
+        cdef const uint8_t[::1] view = marker
+        cdef Py_ssize_t n = view.shape[0]
+        cdef const uint8_t* p = &view[0] if n else NULL
+        cdef bint stamped = self.rules.timestamp_type == 1
+        raise_status(batch_header(p, n, &h), None)
+        if batch_bytes(&h) != n or h.producer_id < 0 or not h.attributes & ATTR_CONTROL:
+            raise InvalidRecord("not the marker of a transaction")
+        self.acquire()
+        try:
+            self.check_open()
+            self.producers.check_marker(&h, p, n, transaction_version)
+            self.store_checked(
+                p, n, &h, leader_epoch, 1 if stamped else -1, now_ms if stamped else h.max_timestamp, now_ms,
+                COORDINATOR, &out,
+            )
+        except BaseException as error:
+            self.give_up(error)
+        self.release()
+        return Appended(
+            out.base_offset, out.last_offset, out.log_append_time_ms, out.log_start_offset, False,
+            out.max_timestamp_ms, out.leader_epoch,
+        )
+
     cdef Segment make_segment(self, int64_t base_offset, int64_t now_ms):
         cdef str path = f"{self.path}/{base_offset:020d}"
         return new_segment(path, base_offset, self.config, jitter_for(path, self.config), now_ms)
@@ -623,6 +650,10 @@ cdef class Log:
     def aborted_transactions(self, int64_t first_offset, int64_t last_offset):
         """Transactions that a read of [first_offset, last_offset) must know; see log.pyi."""
         return search.aborted_transactions(self, first_offset, last_offset)
+
+    def aborted_transactions_of(self, LogSlice piece not None):
+        """Transactions that a read_committed reader of this slice is told; see log.pyi."""
+        return search.aborted_transactions_of(self, piece)
 
     def truncate_to(self, int64_t offset):
         """Drops everything at or above offset; see log.pyi."""

@@ -13,7 +13,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from kcore.endian cimport load_be32
 from kcore.log cimport Log
 from kcore.record_batch cimport BatchHeader, batch_bytes, batch_header, batch_last_offset
-from kcore.segment cimport Segment
+from kcore.segment cimport LogSlice, Segment
 
 from kcore.log_values import OffsetAndTimestamp
 from kcore.record_batch import RecordBatch
@@ -88,6 +88,25 @@ def max_timestamp(Log log):
         log.fail(error)
 
 
+cdef int64_t upper_bound(Log log, LogSlice piece) except -1:
+    """Up to where Apache's broker looks for aborted transactions after a read: where the offset index first
+    points at or behind the slice's end; else to the end of the segment, or of the log."""
+    cdef Segment segment = piece.segment
+    cdef int64_t found = -1
+    cdef Py_ssize_t place
+    try:
+        segment.ready()
+        found = segment.offset_index.offset_from(piece.position + piece.size)
+    except OSError as error:
+        log.fail(error)
+    if found >= 0:
+        return found
+    place = log.floor_segment(piece.offset) + 1
+    if place < len(log.segment_list):
+        return (<Segment>log.segment_list[place]).base_offset
+    return log.log_end_offset
+
+
 def aborted_transactions(Log log, int64_t first_offset, int64_t upper_offset):
     """AbortedTransaction list that a read_committed reader of [first, upper) must know."""
     cdef Segment segment
@@ -103,3 +122,8 @@ def aborted_transactions(Log log, int64_t first_offset, int64_t upper_offset):
     except OSError as error:
         log.fail(error)
     return found
+
+
+def aborted_transactions_of(Log log, LogSlice piece):
+    """AbortedTransaction list that Apache's broker adds to a read_committed read of this slice."""
+    return aborted_transactions(log, piece.offset, upper_bound(log, piece))

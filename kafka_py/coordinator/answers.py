@@ -1,4 +1,4 @@
-"""The error answers of the group APIs: one function that gives each the shape that Apache's has.
+"""The error answers of coordinators' APIs: one function that gives each the shape of Apache's.
 
 An error of the log is not shown to clients as it is: Kafka tells those who ask a coordinator that
 there is none here, or that it is not available, which is what makes them look for it again.
@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from kafka_py.coordinator.transactions.requests import REFUSALS as TRANSACTION_REFUSALS
 from kafka_py.protocol import group_offsets as o
 from kafka_py.protocol import groups as g
+from kafka_py.protocol import transactions as t
 from kafka_py.protocol.errors import ErrorCode
 
 __all__ = ["invalid", "refusal", "shown"]
@@ -21,6 +23,8 @@ INVALID_OFFSET: Final = -1
 #: OffsetFetch: below this version an error stands at every partition.
 TOP_LEVEL_ERROR_VERSION: Final = 2
 GROUPS_VERSION: Final = 8
+#: TxnOffsetCommit: producers of older versions fail on COORDINATOR_LOAD_IN_PROGRESS.
+TXN_LOADING_VERSION: Final = 2
 
 #: What a client is told instead of an error of the log, or of a look at it.
 SHOWN_AS: Final = {
@@ -201,6 +205,26 @@ def _offset_fetch(
     )
 
 
+def _txn_offset_commit(
+    request: t.TxnOffsetCommitRequest, version: int, error: ErrorCode, _: str | None
+) -> t.TxnOffsetCommitResponse:
+    if error is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS and version < TXN_LOADING_VERSION:
+        error = ErrorCode.COORDINATOR_NOT_AVAILABLE
+    row = t.TxnOffsetCommitResponse.TxnOffsetCommitResponsePartition
+    return t.TxnOffsetCommitResponse(
+        topics=[
+            t.TxnOffsetCommitResponse.TxnOffsetCommitResponseTopic(
+                name=topic.name,
+                partitions=[
+                    row(partition_index=partition.partition_index, error_code=int(error))
+                    for partition in topic.partitions
+                ],
+            )
+            for topic in request.topics
+        ]
+    )
+
+
 def _offset_delete(
     _request: o.OffsetDeleteRequest, _version: int, error: ErrorCode, _: str | None
 ) -> o.OffsetDeleteResponse:
@@ -220,4 +244,6 @@ REFUSALS: Final[dict[type, Refuse]] = {
     o.OffsetCommitRequest: _offset_commit,
     o.OffsetFetchRequest: _offset_fetch,
     o.OffsetDeleteRequest: _offset_delete,
+    t.TxnOffsetCommitRequest: _txn_offset_commit,
+    **TRANSACTION_REFUSALS,
 }

@@ -18,6 +18,7 @@ cdef class PendingBatch:
     cdef readonly list quick                # QuickReplies: answered with the batch
     cdef public Py_ssize_t bytes_max
     cdef public int compression
+    cdef int base_sequence
     cdef public bint closed                 # its runtime takes nothing more
 
     cdef int begin(self) except -1

@@ -19,9 +19,10 @@ def all_committed(quick: list[QuickReply]) -> None:
 class PendingBatch:
     """Encoded records of one coordinator, not yet appended.
 
-    `begun` is called before the first record of every batch: it sets `bytes_max` and
-    `compression`, and sees to it that the batch is taken in time. The compiled paths put records
-    and replies in without the runtime's knowing.
+    `base_sequence` is what the batches' headers say, though there is no producer: 0 in Kafka's
+    group coordinators, -1 in its transaction coordinators. `begun` is called before the first
+    record of every batch: it sets `bytes_max` and `compression`, and sees to it that the batch is
+    taken in time. The compiled paths put records and replies in without the runtime's knowing.
     """
 
     bytes_max: int
@@ -29,7 +30,7 @@ class PendingBatch:
     closed: bool
     """The runtime takes nothing more: the compiled paths keep out."""
 
-    def __init__(self, begun: Callable[[], Any]) -> None: ...
+    def __init__(self, begun: Callable[[], Any], base_sequence: int = 0) -> None: ...
     def __len__(self) -> int: ...
     @staticmethod
     def size_of(key: bytes, value: bytes | None) -> int:

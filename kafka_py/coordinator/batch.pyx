@@ -34,8 +34,9 @@ def all_committed(list quick not None):
 cdef class PendingBatch:
     """Encoded records of one coordinator, not yet appended."""
 
-    def __init__(self, begun):
+    def __init__(self, begun, int base_sequence=0):
         self.begun = begun
+        self.base_sequence = base_sequence
         self.size_bytes = BATCH_BYTES
         self.quick = []
         self.bytes_max = 0
@@ -54,8 +55,7 @@ cdef class PendingBatch:
     cdef int begin(self) except -1:
         if self.builder is None:
             self.begun()
-            # Kafka's coordinators number their batches so, though there is no producer.
-            self.builder = BatchBuilder(compression=self.compression, base_sequence=0)
+            self.builder = BatchBuilder(compression=self.compression, base_sequence=self.base_sequence)
         return 0
 
     cdef int put(

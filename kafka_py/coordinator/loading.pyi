@@ -1,4 +1,4 @@
-"""Replaying a partition of ``__consumer_offsets`` into a shard."""
+"""Replaying ``__consumer_offsets`` into a shard; what any compacted partition comes to."""
 
 from kafka_py.coordinator.shard import GroupShard
 from kcore.log import Log
@@ -12,4 +12,13 @@ def replay(partition_log: Log, shard: GroupShard, end_offset: int) -> int:
     Record types that are unknown are passed over with a warning. Raises CorruptBatch (and the other
     errors of kcore for bad batches), MalformedRequest for a record that is damaged, LogFailed; the
     shard is of no use then.
+    """
+
+def latest(
+    partition_log: Log, end_offset: int, read_bytes: int
+) -> tuple[dict[bytes, bytes | None], int]:
+    """The last value of each key below ``end_offset`` (None: a tombstone), in the order in which
+    the keys first came, and how many records there were, control records included.
+
+    For a worker thread, like `replay`, and raises what it raises.
     """

@@ -1,5 +1,5 @@
 # cython: auto_pickle=False, freethreading_compatible=True
-"""Replaying a partition of ``__consumer_offsets`` into a shard.
+"""Replaying a partition of ``__consumer_offsets`` into a shard, and what any compacted topic comes to.
 
 Nearly every record there is a committed offset, so those are read straight from the batches' bytes and stored without
 a message object; everything else goes through the protocol's codecs and `GroupShard.apply`. The work goes in chunks:
@@ -445,3 +445,54 @@ def replay(partition_log, shard, int64_t end_offset):
                 records += chunk.count
         at = piece.next_offset
     return records
+
+
+cdef int keep_latest(_Chunk chunk, dict found) except -1:
+    """The last value of each key; control records have neither."""
+    cdef Py_ssize_t i
+    cdef Place* place
+    for i in range(chunk.count):
+        place = &chunk.places[i]
+        if place.kind == IGNORED or place.kind == END_ABORT or place.kind == END_COMMIT:
+            continue
+        if place.key_size < 0:
+            raise MalformedRequest(f"the record at offset {place.record_offset} has no key")
+        found[PyBytes_FromStringAndSize(<const char*>place.key, place.key_size)] = (
+            None
+            if place.value_size < 0
+            else PyBytes_FromStringAndSize(<const char*>place.value, place.value_size)
+        )
+    return 0
+
+
+def latest(partition_log, int64_t end_offset, Py_ssize_t read_bytes):
+    """The last value of each key below `end_offset`. See the stub for the contract."""
+    cdef _Chunk chunk = _Chunk()
+    cdef const uint8_t[::1] view
+    cdef const uint8_t* data
+    cdef Py_ssize_t size
+    cdef int64_t at = partition_log.log_start_offset
+    cdef int64_t bytes_max = partition_log.config.decompressed_bytes_max
+    cdef int64_t records = 0
+    cdef int status
+    cdef dict found = {}
+    while at < end_offset:
+        piece = partition_log.read_cold(at, read_bytes, end_offset=end_offset)
+        view = piece.view
+        size = view.shape[0]
+        if size == 0:
+            break
+        data = &view[0]
+        chunk.position = 0
+        while chunk.position < size:
+            with nogil:
+                status = chunk.scan(data, size)
+            check(status, chunk.position)
+            keep_latest(chunk, found)
+            records += chunk.count
+            if chunk.at_compressed:
+                unpacked = chunk.unpack(data, bytes_max)
+                keep_latest(chunk, found)
+                records += chunk.count
+        at = piece.next_offset
+    return found, records

@@ -29,9 +29,11 @@ __all__ = [
     "Deadlines",
     "Delivery",
     "Moment",
+    "Producer",
     "Reply",
     "Result",
     "Then",
+    "TransactionEnd",
 ]
 
 
@@ -44,6 +46,29 @@ class CoordinatorRecord(NamedTuple):
     key: Record
     value: Record | None
     value_version: int = 0
+
+
+class Producer(NamedTuple):
+    """Who writes records as a part of its transaction."""
+
+    producer_id: int
+    epoch: int
+
+
+class TransactionEnd(NamedTuple):
+    """The end of a producer's transaction, as a marker says it.
+
+    Attributes:
+        coordinator_epoch: leader epoch of the transaction coordinator's partition; a lower one than
+            the last is fenced.
+        transaction_version: 0, 1 or 2; from 2 on the producer epoch must be above the records'.
+    """
+
+    producer_id: int
+    producer_epoch: int
+    coordinator_epoch: int
+    committed: bool
+    transaction_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +126,9 @@ class Result:
             (MESSAGE_TOO_LARGE, NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT, ...), not a client's.
         atomic: False lets the runtime spread the records over several batches, for tombstones that
             need not be together.
+        producer: the records belong to this producer's open transaction. They are a batch of their
+            own, which is appended at once, and applied (`apply_pending`) when the log has taken it:
+            a producer that was fenced does no harm. Nothing of `replay` and `atomic` holds.
     """
 
     records: list[CoordinatorRecord] = field(default_factory=list)
@@ -108,6 +136,7 @@ class Result:
     replay: bool = True
     then: Then | None = None
     atomic: bool = True
+    producer: Producer | None = None
 
 
 #: No records, no replies. Never mutate it.

@@ -16,19 +16,29 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from kafka_py.coordinator import answers
 from kafka_py.coordinator.batch import PendingBatch, all_committed
-from kafka_py.coordinator.machine import Caller, Delivery, Moment, Reply, Result, Then
+from kafka_py.coordinator.machine import (
+    NOTHING,
+    Caller,
+    Delivery,
+    Moment,
+    Reply,
+    Result,
+    Then,
+    TransactionEnd,
+)
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.records import encode_key, encode_value
 from kafka_py.protocol.schema import Record
+from kcore.batch_builder import build
 
 if TYPE_CHECKING:
     from kafka_py.coordinator.batch import QuickReply
 
-__all__ = ["AppendFailed", "Ask", "Machine", "Runtime", "Writer"]
+__all__ = ["AppendFailed", "Ask", "Machine", "Runtime", "TransactionalMachine", "Writer"]
 
 log = logging.getLogger("kafka_py.coordinator")
 
@@ -58,6 +68,10 @@ class Writer(Protocol):
 
     def append(self, batch: bytes, now: Moment) -> int:
         """Append one batch and return the log's end offset. Raises AppendFailed."""
+        ...
+
+    def append_marker(self, end: TransactionEnd, now: Moment) -> int:
+        """Append the control batch that ends a transaction, else as `append`."""
         ...
 
     def committed_offset(self) -> int:
@@ -95,6 +109,18 @@ class Machine(Protocol):
 
     def next_deadline_ms(self) -> int | None:
         """When `expire` has something to do (monotonic)."""
+        ...
+
+
+class TransactionalMachine(Machine, Protocol):
+    """A machine whose records may be parts of producers' transactions."""
+
+    def apply_pending(self, producer_id: int, key: Record, value: Record | None) -> None:
+        """Take over one record of an open transaction."""
+        ...
+
+    def end_transaction(self, producer_id: int, committed: bool) -> None:
+        """What the producer's transaction has written counts from now on, or never."""
         ...
 
 
@@ -151,6 +177,7 @@ class Runtime:
         soon: calls its argument at the end of the loop's iteration.
         wake_at: is told a deadline (monotonic milliseconds) whenever an earlier one may have come.
         failed: is told that the machine was dropped, so that the owner loads another.
+        base_sequence: of the batches; see `PendingBatch`.
     """
 
     def __init__(
@@ -163,6 +190,7 @@ class Runtime:
         soon: Callable[[Callable[[], None]], Any],
         wake_at: Callable[[int], None],
         failed: Callable[[], None],
+        base_sequence: int = 0,
     ) -> None:
         self.machine = machine
         self.closed = False
@@ -174,7 +202,7 @@ class Runtime:
         self._failed = failed
         self._open: dict[Ask, None] = {}
         #: Compiled paths put records and replies in, too; see `PendingBatch`.
-        self.pending = PendingBatch(self._begun)
+        self.pending = PendingBatch(self._begun, base_sequence)
         self._current = Waiting()
         self._parked: deque[Waiting] = deque()
         self._flush_scheduled = False
@@ -235,10 +263,12 @@ class Runtime:
     def take(self, result: Result, now: Moment) -> None:
         """Append what the result says, and let its replies wait for it."""
         if result.records:
-            if not self.closed:
-                self._write(result, now)
-            else:
+            if self.closed:
                 self._refuse(result, ErrorCode.NOT_COORDINATOR, now)
+            elif result.producer is not None:
+                self._write_transactional(result, now)
+            else:
+                self._write(result, now)
         elif not result.replies and result.then is None:
             return
         elif self.pending.count:
@@ -318,6 +348,10 @@ class Runtime:
             self._drop(failure.error)
             return
         self._current = Waiting()
+        self._appended(waiting, end_offset, count, now)
+
+    def _appended(self, waiting: Waiting, end_offset: int, count: int, now: Moment) -> None:
+        """The log took a batch: its results are completed when it is committed."""
         if end_offset != self._end_offset + count:
             log.error(
                 "the log ends at %d and not at %d: the machine is loaded anew",
@@ -333,6 +367,79 @@ class Runtime:
             self._rearm()
         else:
             self._park(waiting, ())
+
+    # -------------------------------------------------------------------------------- transactions
+
+    def _write_transactional(self, result: Result, now: Moment) -> None:
+        """A batch of its own, behind what is pending."""
+        producer = result.producer
+        assert producer is not None
+        records = [
+            (encode_key(key), None if value is None else encode_value(value, version))
+            for key, value, version in result.records
+        ]
+        compression = self._writer.compression()
+        if batch_bytes(records, compression) > self._writer.bytes_max():
+            self._refuse(result, ErrorCode.MESSAGE_TOO_LARGE, now)
+            return
+        batch = build(
+            [(key, value, (), now.wall_ms) for key, value in records],
+            compression=compression,
+            producer_id=producer.producer_id,
+            producer_epoch=producer.epoch,
+            # So Kafka's coordinators number all their batches.
+            base_sequence=0,
+            transactional=True,
+        )
+        end_offset = self._append_alone(lambda: self._writer.append(batch, now))
+        if isinstance(end_offset, ErrorCode):
+            self._refuse(result, end_offset, now)
+            return
+        waiting = Waiting()
+        waiting.results.append(result)
+        machine = cast(TransactionalMachine, self.machine)
+        try:
+            for key, value, _ in result.records:
+                machine.apply_pending(producer.producer_id, key, value)
+        except Exception:
+            log.exception("a record could not be applied; the machine is loaded anew")
+            self._current = waiting
+            self._drop(ErrorCode.UNKNOWN_SERVER_ERROR)
+            return
+        self._appended(waiting, end_offset, len(records), now)
+
+    def end_transaction(self, end: TransactionEnd, tell: Callable[[ErrorCode], None]) -> None:
+        """Append a transaction's marker and apply it; `tell` once it is committed, or refused.
+
+        The errors are the log's own, and NOT_COORDINATOR.
+        """
+        now = self._now()
+        end_offset = self._append_alone(lambda: self._writer.append_marker(end, now))
+        if isinstance(end_offset, ErrorCode):
+            tell(end_offset)
+            return
+
+        def then(error: ErrorCode, _: Moment) -> Result:
+            tell(error)
+            return NOTHING
+
+        waiting = Waiting()
+        waiting.results.append(Result(then=then))
+        cast(TransactionalMachine, self.machine).end_transaction(end.producer_id, end.committed)
+        self._appended(waiting, end_offset, 1, now)
+
+    def _append_alone(self, append: Callable[[], int]) -> int | ErrorCode:
+        """Append behind what is pending: the log's end offset, or why not."""
+        if not self.closed:
+            self.flush()
+        if self.closed:
+            return ErrorCode.NOT_COORDINATOR
+        try:
+            return append()
+        except AppendFailed as failure:
+            # Nothing of it was applied.
+            log.info("a transactional append was refused: %s", failure)
+            return failure.error
 
     # ------------------------------------------------------------------------------------ parking
 

@@ -204,6 +204,16 @@ class GroupShard:
         if applier is not None:
             applier(self, key, value)
 
+    def apply_pending(self, producer_id: int, key: Record, value: Record | None) -> None:
+        """Take over one record of that producer's open transaction: a committed offset."""
+        from kafka_py.coordinator import offsets
+
+        offsets.apply_pending(self, producer_id, key, value)
+
+    def end_transaction(self, producer_id: int, committed: bool) -> None:
+        """The offsets of the producer's transaction count from now on, or never."""
+        self.offsets.end_transaction(producer_id, committed)
+
     def loaded(self, now: Moment) -> Iterator[Result]:
         """The log was replayed and this node leads: arm sessions and timers."""
         for loaded in tables().loaded:

@@ -30,6 +30,7 @@ cdef class Partition:
     cdef public object append_waiters
     cdef public object queued_append
     cdef public bint transactional
+    cdef public object verifications
     cdef public long long flush_messages
     cdef readonly bint internal
 

@@ -57,8 +57,10 @@ class Partition:
         queued_append: tail of the chain of off-loop appends, None when there is none.
         flush_messages: flush.messages where it is set, else -1.
         internal: one of Kafka's own topics, which clients may not write to.
-        transactional: the log holds open transactions, so the last stable offset has to be asked
+        transactional: the log may hold open transactions, so the last stable offset has to be asked
         for.
+        verifications: what is known of producers whose transaction is being verified, None before
+            the first.
     """
 
     def __init__(self, topic: str, topic_id: bytes, index: int, broker_id: int) -> None:
@@ -87,6 +89,7 @@ class Partition:
         self.append_waiters: deque[tuple[int, Any]] | None = None
         self.queued_append: Any = None
         self.transactional = False
+        self.verifications: Any = None
         self.flush_messages = -1
         self.internal = topic in INTERNAL_TOPICS
 
@@ -103,7 +106,6 @@ class Partition:
         self.directory = directory
         self.offline = False
         bounded = max(log.log_start_offset, min(high_watermark, log.log_end_offset))
-        self.transactional = log.first_unstable_offset(log.log_end_offset) is not None
         self.set_offsets(
             log.log_start_offset, self._stable(bounded, log), bounded, log.log_end_offset
         )
@@ -145,9 +147,10 @@ class Partition:
         return 0
 
     def _stable(self, high_watermark: int, log: Any) -> int:
-        if not self.transactional:
-            return high_watermark
+        """The last stable offset, and whether it has to be asked for the next time as well."""
+        log.producers.on_high_watermark(high_watermark)
         first = log.first_unstable_offset(high_watermark)
+        self.transactional = first is not None
         if first is None:
             return high_watermark
         stable: int = max(log.log_start_offset, min(first, high_watermark))

@@ -484,7 +484,12 @@ class ReplicaManager:
         self._each("flush", flush)
 
     def _expire_producers(self, now_ms: int) -> None:
-        self._each("producer expiry", lambda _, opened: _ignore(opened.expire_producers(now_ms)))
+        def expire(partition: Partition, opened: Log) -> None:
+            opened.expire_producers(now_ms)
+            if partition.verifications is not None:
+                partition.verifications.expire(now_ms, opened.config.producer_id_expiration_ms)
+
+        self._each("producer expiry", expire)
 
     def _checkpoint(
         self, value: Callable[[Partition, Log], int | None]

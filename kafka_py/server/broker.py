@@ -39,9 +39,11 @@ from kafka_py.server.flush import Flusher
 from kafka_py.server.lifecycle import Lifecycle
 from kafka_py.server.limits import Limits
 from kafka_py.server.log_mover import LogMover
+from kafka_py.server.markers import Markers
 from kafka_py.server.node import Listening, Node
 from kafka_py.server.opening import Opened, open_node
 from kafka_py.server.timers import Timer
+from kafka_py.server.transaction_coordinators import BrokerTransactionCoordinators
 from kcore.syscalls import set_volatile
 
 __all__ = ["Broker"]
@@ -273,9 +275,13 @@ class Broker:
         node.flusher = self._flusher
         node.mover = LogMover(node)
         node.touch = self._hub.touch_later
+        node.markers = Markers(node)
+        self._fast.verifying = node.verifying
         node.groups = GroupCoordinators(node, self._loop, self._random)
         self._hub.commits = node.groups.commits
         self._stop.callback(node.groups.close)
+        node.transactions = BrokerTransactionCoordinators(node, self._loop)
+        self._stop.callback(node.transactions.close)
 
     def _connections(self, listening: Listening) -> Callable[[], ServedConnection]:
         return lambda: ServedConnection(self._hub, listening)
@@ -295,6 +301,7 @@ class Broker:
             bound.close()
         if self.config["controlled.shutdown.enable"] and not self._failure.done():
             await self._lifecycle.leave(DRAIN_S)
+        node.transactions.stop_taking()
         node.groups.stop_taking()
         for connection in list(self._hub.connections):
             connection.close_when_idle()
@@ -333,6 +340,7 @@ class Broker:
             self.node.authorizer.follow(image, changed)
         self.node.replicas.apply(image, changed, now_ms=self._clock.monotonic_ms())
         self.node.groups.image_changed(image, changed)
+        self.node.transactions.image_changed(image, changed)
         self._hub.touch_later()
 
     def _settings_changed(self) -> None:

@@ -3,6 +3,7 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from kafka_py.replication.partition cimport Partition
 from kafka_py.server.output cimport Output
 
 cdef struct Topic:
@@ -36,6 +37,7 @@ cdef class FastPath:
     cdef public dict by_name
     cdef public dict by_id
     cdef public object fetches
+    cdef public dict verifying  # by producer id: transactional produces whose coordinator is being asked
     cdef public bint wait_for_flush
     cdef public long long now_ms
     cdef public Py_ssize_t fetch_bytes_max
@@ -50,6 +52,9 @@ cdef class FastPath:
     cdef list awaited           # its partitions
     cdef Output scratch         # where the answer to a fetch that waited is made
 
+    # Whether a transactional batch's transaction is open there: then nobody has to be asked. `first` is such a batch
+    # of the same request, NULL before there is one; all are of one producer.
+    cdef bint is_open(self, Partition partition, const uint8_t* batch, const uint8_t* first) except -1
     cdef bytes key(self, const uint8_t* name, Py_ssize_t size)
     cdef int produce(self, Output out, object owner, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation) except -1
     cdef int fetch(self, Output out, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation) except -1

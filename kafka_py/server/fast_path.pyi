@@ -1,6 +1,7 @@
 """Types of kafka_py.server.fast_path; what it does is said in fast_path.pyx."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from kafka_py.replication.replica_manager import ReplicaManager
 
@@ -12,6 +13,8 @@ class FastPath:
     fetch_bytes_max: int
     off_loop_bytes: int
     permitted: Mapping[bytes, bool] | None
+    #: Producer ids whose transactional produces wait for their coordinator: none overtakes them.
+    verifying: dict[int, Any]
     produced: int
     fetched: int
     def request(self, key: int, version: int, body: bytes | memoryview) -> tuple[int, bytes]:

@@ -3,8 +3,8 @@
 
 Caveat first: these functions answer only what needs no thought, and must answer it exactly as the handlers in
 ``handlers/produce.py`` and ``handlers/fetch.py`` do (tests/server/test_fast_path.py holds the two against each other). Whatever
-is unusual (malformed bytes, unknown topics, fenced epochs, transactions, cold data, long compressed batches) is DECLINED
-before anything happened. After the first append a produce is no longer declined: a refused batch becomes its
+is unusual (malformed bytes, unknown topics, fenced epochs, the beginning of a transaction, cold data, long compressed
+batches) is DECLINED before anything happened. After the first append a produce is no longer declined: a refused batch becomes its
 partition's error code.
 """
 
@@ -18,8 +18,9 @@ from kafka_py.protocol.cursor cimport (
 )
 from kafka_py.replication.partition cimport Partition
 from kafka_py.server.output cimport Output, patch32, put, put8, put16, put32, put64, put_uvarint, room
-from kcore.endian cimport store_be16, store_be32, store_be64
+from kcore.endian cimport load_be16, load_be64, store_be16, store_be32, store_be64
 from kcore.log cimport AppendedStruct, Log
+from kcore.producer_state cimport ProducerEntry
 from kcore.segment cimport LogSlice
 
 from kcore.errors import KcoreError, OffsetOutOfRange
@@ -36,6 +37,8 @@ cdef enum:
     TRANSACTIONAL = 0x10
     CODEC_ZSTD = 4
     AT_ATTRIBUTES = 21
+    AT_PRODUCER = 43            # id, then epoch
+    PRODUCER_BYTES = 10
 
 cdef inline bint is_ascii(const uint8_t* p, Py_ssize_t n) noexcept nogil:
     """Whether text is surely well formed; other text is judged by the general path."""
@@ -113,6 +116,7 @@ cdef class FastPath:
         self.off_loop_bytes = off_loop_bytes
         self.waits = []
         self.scratch = Output()
+        self.verifying = {}
         self.last_key = b""
 
     cdef bytes key(self, const uint8_t* name, Py_ssize_t size):
@@ -149,10 +153,16 @@ cdef class FastPath:
         cdef dict hosted, found
         cdef Partition partition
         cdef object known
+        cdef bint named = False
+        cdef const uint8_t* transactional = NULL
         point(&c, p, n)
         if flexible:
-            if read_uvarint(&c) != 0:
-                return DECLINED
+            count = read_uvarint(&c)
+            if count:
+                if not has(&c, count - 1) or not is_ascii(c.p, count - 1):
+                    return DECLINED
+                c.p += count - 1
+                named = True
         elif read16(&c) != -1:
             return DECLINED
         acks = read16(&c)
@@ -182,8 +192,6 @@ cdef class FastPath:
                     return DECLINED
                 pieces[pieces_count].records = c.p
                 pieces[pieces_count].size = count
-                if c.p[AT_ATTRIBUTES + 1] & TRANSACTIONAL:
-                    return DECLINED
                 codec = c.p[AT_ATTRIBUTES + 1] & CODEC_MASK
                 if codec and (count > self.off_loop_bytes or (codec == CODEC_ZSTD and version < 7)):
                     return DECLINED
@@ -199,6 +207,10 @@ cdef class FastPath:
                     or (acks == -1 and not partition.alone and partition.under_min_isr)
                 ):
                     return DECLINED
+                if pieces[pieces_count].records[AT_ATTRIBUTES + 1] & TRANSACTIONAL:
+                    if not named or not self.is_open(partition, pieces[pieces_count].records, transactional):
+                        return DECLINED
+                    transactional = pieces[pieces_count].records
                 pieces[pieces_count].partition = <PyObject*>partition
                 pieces_count += 1
             no_tags(&c, flexible)
@@ -207,6 +219,21 @@ cdef class FastPath:
             return DECLINED
         self.produced += 1
         return self.append_all(out, owner, version, correlation, acks, topics, topics_count, pieces)
+
+    cdef bint is_open(self, Partition partition, const uint8_t* batch, const uint8_t* first) except -1:
+        cdef int64_t producer_id = <int64_t>load_be64(batch + AT_PRODUCER)
+        cdef ProducerEntry* entry
+        if producer_id < 0 or self.verifying:
+            return False
+        if first != NULL and memcmp(first + AT_PRODUCER, batch + AT_PRODUCER, PRODUCER_BYTES) != 0:
+            return False
+        if partition.verifications is not None and partition.verifications.of(producer_id) is not None:
+            return False
+        entry = partition.log.producers.find(producer_id)
+        return (
+            entry != NULL and entry.txn_first_offset >= 0
+            and entry.producer_epoch == <int16_t>load_be16(batch + AT_PRODUCER + 8)
+        )
 
     cdef int append_all(
         self, Output out, object owner, int version, int32_t correlation, int acks, Topic* topics,
@@ -333,7 +360,6 @@ cdef class FastPath:
                 no_tags(&c, flexible)
                 if (
                     c.bad or not partition.leads or partition.offline
-                    or (partition.transactional and isolation == 1)
                     or pieces[pieces_count].offset < partition.log_start_offset
                     or pieces[pieces_count].offset > partition.log_end_offset
                 ):
@@ -367,9 +393,7 @@ cdef class FastPath:
                 return DECLINED
             if not piece.hot and piece.size and not piece.was_resident(self.now_ms):
                 return DECLINED
-            if isolation == 1 and piece.size and partition.log.aborted_transactions(
-                piece.offset, piece.next_offset
-            ):
+            if isolation == 1 and piece.size and partition.log.aborted_transactions_of(piece):
                 return DECLINED
             slices.append(piece)
             total += piece.size

@@ -153,7 +153,6 @@ class Gap(NamedTuple):
     reason: str
 
 
-TRANSACTIONS: Final = "transactions are not there yet"
 SHARE: Final = "share groups are not there yet"
 STREAMS: Final = "streams groups are not there yet"
 SECURITY: Final = "there is no authentication yet"
@@ -163,7 +162,6 @@ VOTERS: Final = "a quorum's voters cannot be changed while it runs"
 #: Which APIs are missing as a whole, by reason.
 MISSING: Final[Mapping[str, Mapping[str, tuple[int, ...]]]] = {
     BROKER: {
-        TRANSACTIONS: (24, 25, 26, 27, 28, 65, 66),
         SHARE: (76, 77, 78, 79, 83, 84, 85, 86, 87, 90, 91, 92),
         STREAMS: (88, 89),
         SECURITY: (17, 36, 38, 39, 40, 41, 50, 51),

@@ -7,6 +7,7 @@ Everything here runs on the node's one event loop, except what :meth:`Node.in_wo
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from kafka_py.clock import Clock
 from kafka_py.config.definition import ConfigError
 from kafka_py.metrics import Metrics
-from kafka_py.protocol.errors import ErrorCode
+from kafka_py.protocol.errors import ApiError, ErrorCode
 
 if TYPE_CHECKING:
     from kafka_py.config.broker import BrokerConfig
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from kafka_py.server.dispatch import RequestContext
     from kafka_py.server.fetch_session import FetchSessions
     from kafka_py.server.log_mover import LogMover
+    from kafka_py.server.transaction_coordinators import BrokerTransactionCoordinators
+    from kafka_py.server.transactions_seam import MarkerWriter
 
 __all__ = ["Listening", "Node"]
 
@@ -60,9 +63,12 @@ class Node:
         ...). metrics: counters by name. cluster_id, node_id, broker_epoch: identity; the epoch is
         -1 until the broker is registered. listeners: the bound listeners by name. sessions:
         incremental fetch sessions (KIP-227). flusher: the group commit that acks=all waits for.
-        groups: the group coordinators of this node. mover: moves replicas between log directories.
-        authorizer: who decides what clients may do, None where everything is allowed; handlers ask
-        it through `kafka_py.server.access`.
+        groups: the group coordinators of this node. transactions: the transaction coordinators.
+        mover: moves replicas between log directories. authorizer: who decides what clients may do,
+        None where everything is allowed; handlers ask it through `kafka_py.server.access`.
+        markers: writes the markers of transactions into the partitions here.
+        verifying: producer id -> done when its last transactional produce that had to ask the
+        coordinator is appended.
         touch: look at waiting requests soon, since a partition moved. wake_at: told a deadline
         (monotonic milliseconds), the node looks at its waiters then.
     """
@@ -98,6 +104,9 @@ class Node:
         self.flusher: Any = None
         self.groups: GroupCoordinators
         self.mover: LogMover
+        self.transactions: BrokerTransactionCoordinators
+        self.markers: MarkerWriter
+        self.verifying: dict[int, asyncio.Future[None]] = {}
         self.wake_at: Callable[[int], None] = lambda _deadline_ms: None
         self._workers: ThreadPoolExecutor | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -182,15 +191,42 @@ class Node:
         Raises ApiError(COORDINATOR_LOAD_IN_PROGRESS) while the controller refuses
         a block.
         """
-        from kafka_py.server import producer_ids
+        while (taken := self._pop_producer_id()) is None:
+            await self._allocate_producer_ids()
+        return taken
 
-        while self._producer_id_next >= self._producer_id_end:
-            start, length = await producer_ids.allocate(self)
-            if self._producer_id_next >= self._producer_id_end:
-                self._producer_id_next, self._producer_id_end = start, start + length
+    def take_producer_id(self) -> int | None:
+        """A producer id as `next_producer_id` gives, at once; None while there is none here.
+
+        The next block is asked for then.
+        """
+        taken = self._pop_producer_id()
+        if taken is None and (self._producer_ids is None or self._producer_ids.done()):
+            self._producer_ids = self.spawn(self._try_to_allocate())
+        return taken
+
+    async def await_producer_ids(self) -> None:
+        """Until `take_producer_id` has one, or the controller has refused a block."""
+        if self._producer_id_next >= self._producer_id_end:
+            await self._try_to_allocate()
+
+    def _pop_producer_id(self) -> int | None:
+        if self._producer_id_next >= self._producer_id_end:
+            return None
         taken = self._producer_id_next
         self._producer_id_next += 1
         return taken
+
+    async def _allocate_producer_ids(self) -> None:
+        from kafka_py.server import producer_ids
+
+        start, length = await producer_ids.allocate(self)
+        if self._producer_id_next >= self._producer_id_end:
+            self._producer_id_next, self._producer_id_end = start, start + length
+
+    async def _try_to_allocate(self) -> None:
+        with contextlib.suppress(ApiError):
+            await self._allocate_producer_ids()
 
     def advertised_endpoint(self, listener: str) -> tuple[str, int]:
         """(host, port) that clients of ``listener`` are told; the first one for an unknown name."""

@@ -13,12 +13,14 @@ from kafka_py.coordinator.machine import (
     Moment,
     Reply,
     Result,
+    TransactionEnd,
 )
 from kafka_py.coordinator.runtime import AppendFailed, Ask, Runtime
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.groups import HeartbeatRequest
 from kafka_py.protocol.records import GROUP_RECORDS, decode_key, decode_value
 from kafka_py.protocol.records_group import OffsetCommitKey, OffsetCommitValue
+from kcore.batch_builder import build_end_marker
 from kcore.record_batch import RecordBatch
 
 CALLER = Caller("client", "/127.0.0.1", 4)
@@ -53,6 +55,16 @@ class Log:
         if self.at_once:
             self.committed = self.end_offset
         return self.end_offset
+
+    def append_marker(self, end: TransactionEnd, now: Moment) -> int:
+        marker = build_end_marker(
+            end.committed,
+            producer_id=end.producer_id,
+            producer_epoch=end.producer_epoch,
+            coordinator_epoch=end.coordinator_epoch,
+            timestamp=now.wall_ms,
+        )
+        return self.append(marker, now)
 
     def committed_offset(self) -> int:
         return self.committed
@@ -96,6 +108,7 @@ class Counter:
 
     def __init__(self) -> None:
         self.state: dict[str, int] = {}
+        self.open: dict[int, dict[str, int]] = {}
         self.deadlines = Deadlines()
         self.held: list[Reply] = []
         self.on_loaded: list[Result] = []
@@ -111,6 +124,16 @@ class Counter:
             self.state.pop(key.group, None)
         else:
             self.state[key.group] = value.offset
+
+    def apply_pending(self, producer_id: int, key: Any, value: Any) -> None:
+        if key.topic == "bad":
+            raise RuntimeError("a record that cannot be applied")
+        self.open.setdefault(producer_id, {})[key.group] = value.offset
+
+    def end_transaction(self, producer_id: int, committed: bool) -> None:
+        written = self.open.pop(producer_id, {})
+        if committed:
+            self.state.update(written)
 
     def loaded(self, now: Moment) -> list[Result]:
         return self.on_loaded

@@ -107,6 +107,7 @@ def test_every_request_has_a_handler_and_every_kind_of_deadline_is_one_packages(
         "OffsetDeleteRequest",
         "OffsetFetchRequest",
         "SyncGroupRequest",
+        "TxnOffsetCommitRequest",
     }
     assert len(joined.loaded) == len(joined.changed) == 3
 

@@ -44,13 +44,13 @@ def lines(count: int, seed: int) -> list[str]:
     return [" ".join(rng.choice(WORDS) for _ in range(5)) for _ in range(count)]
 
 
-def write(bootstrap: str, texts: list[str]) -> None:
+def write(bootstrap: str, texts: list[str], topic: str = "words-in") -> None:
     """Produce lines to the input, by librdkafka."""
     from confluent_kafka import Producer
 
     producer = Producer({"bootstrap.servers": bootstrap})
     for number, text in enumerate(texts):
-        producer.produce("words-in", text.encode(), str(number).encode(), partition=number % 4)
+        producer.produce(topic, text.encode(), str(number).encode(), partition=number % 4)
     assert producer.flush(30) == 0
 
 
@@ -149,6 +149,71 @@ def test_word_count(node: Node, tmp_path: Path) -> None:
     counts.close()
     _check_internal_topics(recorder)
     recorder.close()
+
+
+@pytest.mark.timeout(240)
+def test_word_count_exactly_once(node: Node, tmp_path: Path) -> None:
+    """With exactly_once_v2 every count of every word is written once, though an instance is killed
+    in the middle of its transactions."""
+    require(apache.missing())
+    class_path = f"{apache.fetch_class_path(HERE / 'streams' / 'pom.xml')}/*"
+    recorder = Recorder(node.port, 0)
+    recorder.create("once-in", 4)
+    recorder.create("once-out", 2)
+    source = str(HERE / "streams" / "WordCount.java")
+
+    def start(name: str) -> Program:
+        words = (node.bootstrap, "once", "once-in", "once-out", tmp_path / name, "exactly_once_v2")
+        return Program(class_path, source, *words)
+
+    texts = [lines(300, seed) for seed in (4, 5, 6)]
+    expected = Counter(word for part in texts for text in part for word in text.split())
+    counted = Updates(node.bootstrap, "once-out")
+    with start("one") as one:
+        write(node.bootstrap, texts[0], "once-in")
+        one.until(lambda: counted.read() > 0, "the first counts")
+        with start("two") as two:
+            two.until(lambda: bool(two.found(r"^TASKS \S")), "a share of the tasks")
+            write(node.bootstrap, texts[1], "once-in")
+            before = counted.read()
+            two.until(lambda: counted.read() > before, "more counts")
+            one.kill()
+            write(node.bootstrap, texts[2], "once-in")
+            two.until(lambda: counted.read() >= expected.total(), "all counts", 90)
+            assert two.stop() in (0, 143)
+    assert counted.found == {word: list(range(1, n + 1)) for word, n in expected.items()}
+    counted.close()
+    recorder.close()
+
+
+class Updates:
+    """Every count of each word in the output, in order, as read_committed shows it."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        """Reads both partitions from the beginning."""
+        from confluent_kafka import Consumer, TopicPartition
+
+        settings = {
+            "bootstrap.servers": bootstrap,
+            "group.id": "reader",
+            "enable.auto.commit": "0",
+            "isolation.level": "read_committed",
+        }
+        self._consumer = Consumer(settings)
+        self._consumer.assign([TopicPartition(topic, p, 0) for p in range(2)])
+        self.found: dict[str, list[int]] = {}
+
+    def read(self) -> int:
+        """Take what has come: how many there are."""
+        for record in self._consumer.consume(1000, 0.1):
+            assert record.error() is None
+            counts = self.found.setdefault(record.key().decode(), [])
+            counts.append(struct.unpack(">q", record.value())[0])
+        return sum(map(len, self.found.values()))
+
+    def close(self) -> None:
+        """Close the consumer."""
+        self._consumer.close()
 
 
 def _purged(recorder: Recorder, topic: str) -> bool:

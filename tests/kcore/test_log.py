@@ -11,8 +11,10 @@ from kcore import syscalls
 from kcore.batch_builder import build, build_end_marker
 from kcore.errors import (
     BatchTooLarge,
+    CoordinatorFenced,
     CorruptBatch,
     CorruptLog,
+    InvalidProducerEpoch,
     InvalidRecord,
     InvalidTimestamp,
     LogFailed,
@@ -214,6 +216,66 @@ def test_aborted_transactions_are_indexed_and_hold_the_stable_offset(tmp_path: P
     log.close()
     log = open_log(tmp_path / "copy" / "t-0", clean=False)
     assert [tuple(t) for t in log.aborted_transactions(0, 4)] == [(9, 1, 3, 4)]
+    log.close()
+
+
+def marker_of(epoch: int, coordinator_epoch: int = 0, *, committed: bool = True) -> bytes:
+    return build_end_marker(
+        committed,
+        producer_id=9,
+        producer_epoch=epoch,
+        coordinator_epoch=coordinator_epoch,
+        timestamp=NOW_MS,
+    )
+
+
+def test_markers_fence_stale_coordinators_and_stale_epochs(tmp_path: Path) -> None:
+    log = open_log(tmp_path / "t-0")
+
+    def mark(marker: bytes, version: int = 0) -> int:
+        return log.append_marker(
+            marker, leader_epoch=0, now_ms=NOW_MS, transaction_version=version
+        ).last_offset
+
+    log.append(
+        batch(1, producer_id=9, producer_epoch=3, base_sequence=0, transactional=True),
+        leader_epoch=0,
+        now_ms=NOW_MS,
+    )
+    with pytest.raises(InvalidProducerEpoch):
+        mark(marker_of(2))
+    with pytest.raises(InvalidProducerEpoch):
+        mark(marker_of(3), 2)
+    assert log.log_end_offset == 1, "nothing was appended"
+    assert mark(marker_of(4, 7), 2) == 1
+    assert mark(marker_of(4, 7), 2) == 2, "a marker that is written again"
+    with pytest.raises(CoordinatorFenced):
+        mark(marker_of(4, 6), 2)
+    assert mark(marker_of(4, 8), 0) == 3
+    with pytest.raises(InvalidRecord):
+        mark(batch(1, producer_id=9, producer_epoch=4, base_sequence=0))
+    assert log.producers.last_entry(9).coordinator_epoch == 8
+    assert log.first_unstable_offset(4) is None
+    log.close()
+
+
+def test_a_reader_is_told_of_aborted_transactions_up_to_the_next_entry_of_the_index(
+    tmp_path: Path,
+) -> None:
+    """As Apache's broker reckons: its upper bound is what the offset index says behind the read."""
+    log = open_log(tmp_path / "t-0")
+    log.append(batch(2), leader_epoch=0, now_ms=NOW_MS)
+    size = log.size_bytes
+    log.append(
+        batch(1, producer_id=9, producer_epoch=0, base_sequence=0, transactional=True),
+        leader_epoch=0,
+        now_ms=NOW_MS,
+    )
+    log.append_marker(marker_of(0, committed=False), leader_epoch=0, now_ms=NOW_MS)
+    piece = log.read(0, size)
+    assert piece.next_offset == 2
+    assert log.aborted_transactions(0, 2) == []
+    assert [tuple(t)[:3] for t in log.aborted_transactions_of(piece)] == [(9, 2, 3)]
     log.close()
 
 

@@ -48,8 +48,21 @@ class RawClient:
         assert correlation == self._correlation
         return response
 
+    def pipeline(self, requests: Sequence[Request], version: int) -> list[Response]:
+        """Send all of them, then take the answers."""
+        for request in requests:
+            self.post(request, version)
+        first = self._correlation - len(requests) + 1
+        found = []
+        for number, request in enumerate(requests, first):
+            api = API[ApiKey(request.KEY)]
+            correlation, response = framing.decode_response(api, version, self.receive())
+            assert correlation == number
+            found.append(response)
+        return found
+
     def post(self, request: Request, version: int) -> None:
-        """Send a request that has no answer (Produce with acks=0)."""
+        """Send a request, and do not take an answer (Produce with acks=0 has none)."""
         self._correlation += 1
         parts = framing.encode_request(request, version, self._correlation, "raw")
         self._socket.sendall(b"".join(parts))

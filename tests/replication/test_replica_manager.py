@@ -14,6 +14,7 @@ from kafka_py.config.topic import topic_log_config, topic_values
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.protocol import records_metadata as r
 from kafka_py.replication.replica_manager import ReplicaManager, TopicSettings
+from kafka_py.replication.verification import Batch, begin
 from kcore import build
 from kcore.checkpoints import PartitionMetadata
 from kcore.errors import CorruptLog
@@ -367,3 +368,31 @@ def test_retention_deletes_old_segments(hosted: Hosted) -> None:
     job.then()
     assert partition.log_start_offset >= 2
     assert partition.log_start_offset <= partition.high_watermark == 3
+
+
+def test_idle_producers_and_their_verifications_expire(hosted: Hosted) -> None:
+    hosted.follow(topic(), placed(0))
+    partition = hosted.replicas.partition("t", 0)
+    assert partition is not None
+    options: dict[str, Any] = {"producer_epoch": 0, "base_sequence": 0}
+    for producer_id, transactional in ((7, False), (8, True)):
+        records = build(
+            [(b"k", b"v", (), NOW_MS)],
+            producer_id=producer_id,
+            transactional=transactional,
+            **options,
+        )
+        partition.log.append(records, leader_epoch=0, now_ms=NOW_MS)
+    assert begin(partition, Batch(9, 0, 0), adds=True, now_ms=NOW_MS) is not None
+    day_ms = hosted.config["producer.id.expiration.ms"]
+    interval_ms = hosted.config["producer.id.expiration.check.interval.ms"]
+    hosted.replicas.due(NOW_MS + day_ms - 1 - interval_ms)
+    for now_ms, left in (
+        (NOW_MS + day_ms - 1, ([7, 8], 1)),
+        (NOW_MS + day_ms - 1 + interval_ms, ([8], 0)),
+    ):
+        job = next(j for j in hosted.replicas.due(now_ms) if j.name == "producer ids")
+        job.work()
+        job.then()
+        known = [one.producer_id for one in partition.log.producers.active()]
+        assert (known, len(partition.verifications)) == left, "an open transaction is kept"

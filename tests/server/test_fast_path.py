@@ -101,6 +101,11 @@ def big_compressed() -> bytes:
     return build([(None, noise, (), 1)], compression="gzip")
 
 
+def in_transaction(sequence: int, **options: Any) -> bytes:
+    named = {"producer_id": 7, "producer_epoch": 1, "base_sequence": sequence}
+    return batch(2, transactional=True, **{**named, **options})
+
+
 GOOD = batch(3)
 PRODUCES: dict[str, list[list[bytes]]] = {
     "good": [[GOOD], [GOOD, batch(1, 5000)], [batch(50)]],
@@ -169,7 +174,7 @@ def test_acks_0_is_silent_and_breaks_the_connection_on_failure(both: Both) -> No
         produce("fast-declined", None),
         produce("fast-declined", GOOD[:40]),
         produce("fast-declined", GOOD, acks=2),
-        produce("fast-declined", GOOD, transactional_id="t"),
+        produce("fast-declined", in_transaction(0), transactional_id="t"),
         produce("fast-declined", big_compressed()),
     ],
 )
@@ -179,6 +184,67 @@ def test_produce_declines_before_anything_happened(both: Both, request_: Any) ->
     before = both.broker.node.replicas.partition("fast-declined", 0).log_end_offset
     assert both.fast(PRODUCE, 9, request_) == (DECLINED, b"")
     assert both.broker.node.replicas.partition("fast-declined", 0).log_end_offset == before
+
+
+def begin(both: Both, names: tuple[str, str]) -> None:
+    """A transaction is open in partitions 0 and 1 of both twins."""
+
+    now_ms = both.broker.node.clock.now_ms()
+
+    def work() -> None:
+        for name in names:
+            for index in (0, 1):
+                partition = both.broker.node.replicas.partition(name, index)
+                assert partition is not None
+                partition.log.append(in_transaction(0), leader_epoch=0, now_ms=now_ms)
+                partition.transactional = True
+                partition.advance()
+
+    both.on_loop(work)
+
+
+@pytest.mark.parametrize("version", [9, 12, 13])
+def test_produce_in_an_open_transaction(both: Both, version: int) -> None:
+    names = both.topics(f"open-{version}", 2)
+    begin(both, names)
+    of = [both.ids[n] for n in names] if version >= 13 else names
+    for batches in (
+        [in_transaction(2)],
+        [in_transaction(2)],
+        [in_transaction(9)],
+        [in_transaction(4), in_transaction(2)],
+        [in_transaction(6), batch(1)],
+    ):
+        asked = [produce(one, *batches, acks=-1, transactional_id="t") for one in of]
+        outcome, reply = both.fast(PRODUCE, version, asked[0])
+        assert outcome == ANSWERED
+        assert both.same(reply, names) == both.slow(PRODUCE, version, asked[1])
+    partition = both.broker.node.replicas.partition(names[0], 0)
+    assert partition is not None
+    assert (partition.last_stable_offset, partition.high_watermark) == (0, 8)
+
+
+def test_produce_leaves_the_beginning_of_a_transaction_to_the_handler(both: Both) -> None:
+    names = both.topics("begins", 3)
+    begin(both, names)
+    named: dict[str, Any] = {"acks": -1, "transactional_id": "t"}
+
+    def outcome(*batches: bytes | None, version: int = 12, **fields: Any) -> int:
+        request = produce(names[0], *batches, **{**named, **fields})
+        return both.fast(PRODUCE, version, request)[0]
+
+    assert outcome(in_transaction(2, producer_epoch=2)) == DECLINED
+    assert outcome(in_transaction(2, producer_epoch=0)) == DECLINED
+    assert outcome(in_transaction(2, producer_id=8)) == DECLINED
+    assert outcome(in_transaction(2), in_transaction(2), in_transaction(2)) == DECLINED
+    assert outcome(in_transaction(2), transactional_id=None) == DECLINED
+    assert outcome(in_transaction(2), version=8) == DECLINED
+    path = both.broker._fast
+    path.verifying[5] = None
+    assert outcome(in_transaction(2)) == DECLINED
+    assert outcome(batch()) == ANSWERED
+    del path.verifying[5]
+    assert outcome(in_transaction(2)) == ANSWERED
 
 
 def test_every_truncation_is_declined(both: Both) -> None:

@@ -25,13 +25,8 @@ from kafka_py.protocol.groups import (
 )
 from kafka_py.protocol.topics import DeleteTopicsRequest
 from kafka_py.server.broker import Broker
-from kafka_py.server.coordinators import (
-    GroupCoordinators,
-    PartitionWriter,
-    java_address,
-    java_hash,
-    partition_of,
-)
+from kafka_py.server.coordinator_partitions import PartitionWriter, java_hash, partition_of
+from kafka_py.server.coordinators import GroupCoordinators, java_address
 from tests.server.conftest import make_topic, on_loop
 from tests.server.group_requests import (
     GROUPS_TOPIC,
@@ -147,15 +142,15 @@ def test_a_member_that_is_gone_is_missed(broker: Broker, wire: Wire) -> None:
 def test_many_deadlines_at_once(
     broker: Broker, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kafka_py.server.coordinators.EXPIRY_NS", 0)
+    monkeypatch.setattr("kafka_py.server.coordinator_partitions.EXPIRY_NS", 0)
     groups = [f"due{number}" for number in range(12)]
     for group in groups:
         stable_member(wire, group)
 
     def make_due() -> None:
         for led in broker.node.groups._led.values():
-            for key in [key for key in led.shard.deadlines._at_ms if set(key) & set(groups)]:
-                led.shard.deadlines.set(key, 0)
+            for key in [key for key in led.machine.deadlines._at_ms if set(key) & set(groups)]:
+                led.machine.deadlines.set(key, 0)
         broker.node.groups._timer.at(0)
 
     on_loop(broker, make_due)
@@ -530,7 +525,7 @@ def test_a_log_that_cannot_be_read_is_tried_again(
         raise ValueError("not a log")
 
     monkeypatch.setattr("kafka_py.server.coordinators.replay", broken)
-    monkeypatch.setattr("kafka_py.server.coordinators.RETRY_S", 0.5)
+    monkeypatch.setattr("kafka_py.server.coordinator_partitions.RETRY_S", 0.5)
     groups = broker.node.groups
     on_loop(broker, lambda: load_anew(groups, "damaged"))
     deadline = time.monotonic() + 5

@@ -35,7 +35,9 @@ def test_every_version(broker: Broker, version: int) -> None:
     ("fields", "error"),
     [
         ({"transactional_id": ""}, 42),
-        ({"transactional_id": "t"}, 35),
+        ({"transactional_id": "t"}, 50),
+        ({"transactional_id": "t", "transaction_timeout_ms": 900_001}, 50),
+        ({"transactional_id": "t", "transaction_timeout_ms": 1}, 16),
         ({"producer_id": 5}, 42),
         ({"producer_epoch": 0}, 42),
     ],

@@ -117,7 +117,7 @@ REFUSED: dict[str, tuple[bytes | None, int, dict[str, Any]]] = {
     "bomb": (batch(1, 3_000_000, compression="gzip"), 10, {}),
     "future": (at_time(NOW_MS + 2 * DAY_MS), 32, {}),
     "past": (at_time(NOW_MS - 2 * DAY_MS), 32, {}),
-    "transactional": (TRANSACTIONAL, 48, {"transactional_id": "t"}),
+    "transactional": (TRANSACTIONAL, 19, {"transactional_id": "t"}),
 }
 
 

@@ -1,4 +1,5 @@
-"""Committed offsets of groups: OffsetCommit, OffsetFetch, OffsetDelete, retention, replay.
+"""Committed offsets of groups: OffsetCommit, TxnOffsetCommit, OffsetFetch, OffsetDelete,
+retention, replay.
 
 `fetch`, `fetch_all` and `delete_all` are for the server and for the deletion of groups; the five
 tables are joined by `kafka_py.coordinator.shard`.
@@ -12,12 +13,14 @@ from kafka_py.coordinator.offsets.commits import commit, commit_refused, simple_
 from kafka_py.coordinator.offsets.deletions import delete, delete_all, topics_changed
 from kafka_py.coordinator.offsets.expiry import EXPIRY, expired, schedule
 from kafka_py.coordinator.offsets.fetches import fetch, fetch_all, fetch_refused, handle_fetch
+from kafka_py.coordinator.offsets.transactional import apply_pending, commit_in_transaction
 from kafka_py.protocol.group_offsets import (
     OffsetCommitRequest,
     OffsetDeleteRequest,
     OffsetFetchRequest,
 )
 from kafka_py.protocol.records_group import LegacyOffsetCommitKey, OffsetCommitKey
+from kafka_py.protocol.transactions import TxnOffsetCommitRequest
 
 if TYPE_CHECKING:
     from kafka_py.coordinator.shard import GroupShard
@@ -29,6 +32,7 @@ __all__ = [
     "HANDLERS",
     "LOADED",
     "apply_offset",
+    "apply_pending",
     "commit_refused",
     "delete_all",
     "fetch",
@@ -47,6 +51,7 @@ def apply_offset(shard: GroupShard, key: Any, value: Any) -> None:
 
 HANDLERS: dict[type, Any] = {
     OffsetCommitRequest: commit,
+    TxnOffsetCommitRequest: commit_in_transaction,
     OffsetFetchRequest: handle_fetch,
     OffsetDeleteRequest: delete,
 }

@@ -206,7 +206,7 @@ class Fetch:
                 # The slice itself, so that a long one can be sent by sendfile.
                 data.records = piece
                 if isolation == READ_COMMITTED and len(piece):
-                    data.aborted_transactions = aborted(partition, asked, piece)
+                    data.aborted_transactions = aborted(partition, piece)
         except OffsetOutOfRange:
             return failed(key[1], ErrorCode.OFFSET_OUT_OF_RANGE)
         except KcoreError:
@@ -360,13 +360,11 @@ class Fetch:
             response.node_endpoints = list(brokers.values())
 
 
-def aborted(
-    partition: Partition, asked: FetchRequest.FetchPartition, piece: Any
-) -> list[FetchResponse.AbortedTransaction]:
-    """The aborted transactions that a read_committed reader of these batches must know."""
+def aborted(partition: Partition, piece: Any) -> list[FetchResponse.AbortedTransaction]:
+    """The aborted transactions that a read_committed reader of these batches is told."""
     return [
         FetchResponse.AbortedTransaction(producer_id=one.producer_id, first_offset=one.first_offset)
-        for one in partition.log.aborted_transactions(asked.fetch_offset, piece.next_offset)
+        for one in partition.log.aborted_transactions_of(piece)
     ]
 
 

@@ -1,13 +1,13 @@
-"""FindCoordinator (key 10), versions 0-6: which broker coordinates a group.
+"""FindCoordinator (key 10), versions 0-6: which broker coordinates a group or a transactional id.
 
-Behaviour: as Apache Kafka 4.3.1 for groups: the leader of the partition of __consumer_offsets that
-the group's name hashes to; the topic is made at the first question, which is answered with
-COORDINATOR_NOT_AVAILABLE, for the client to ask again. It takes DESCRIBE on the group, or on the
-transactional id. librdkafka takes the presence of this API for the sign that a broker understands
-lz4.
+Behaviour: as Apache Kafka 4.3.1 for both: the leader of the partition of __consumer_offsets, or of
+__transaction_state, that the name hashes to; the topic is made at the first question, which is
+answered with COORDINATOR_NOT_AVAILABLE, for the client to ask again. It takes DESCRIBE on the
+group, or on the transactional id. librdkafka takes the presence of this API for the sign that a
+broker understands lz4.
 
-Known differences: transactions and share groups are not there: INVALID_REQUEST, with the reason,
-which clients report at once instead of asking until they time out.
+Known differences: share groups are not there: INVALID_REQUEST, with the reason, which clients
+report at once instead of asking until they time out.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.groups import FindCoordinatorRequest, FindCoordinatorResponse
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.server.access import access_of
-from kafka_py.server.coordinators import OFFSETS_TOPIC, partition_of
+from kafka_py.server.coordinator_partitions import partition_of
+from kafka_py.server.coordinators import OFFSETS_TOPIC
 from kafka_py.server.dispatch import RequestContext, handles
+from kafka_py.server.transaction_coordinators import TRANSACTIONS_TOPIC
 
 if TYPE_CHECKING:
     from kafka_py.server.node import Node
 
-GROUP: Final = 0
+#: Key type -> the topic whose partitions' leaders coordinate.
+TOPICS: Final = {0: OFFSETS_TOPIC, 1: TRANSACTIONS_TOPIC}
 #: Key type -> why nobody coordinates it.
 ABSENT: Final = {
-    1: "transactions are not supported by this broker yet",
     2: "share groups are not supported by this broker yet",
 }
 #: Key type -> what takes DESCRIBE; and what those are told who may not.
-RESOURCE: Final = {GROUP: ResourceType.GROUP, 1: ResourceType.TRANSACTIONAL_ID}
+RESOURCE: Final = {0: ResourceType.GROUP, 1: ResourceType.TRANSACTIONAL_ID}
 DENIED: Final = {
     ResourceType.GROUP: ErrorCode.GROUP_AUTHORIZATION_FAILED,
     ResourceType.TRANSACTIONAL_ID: ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
@@ -85,12 +87,13 @@ async def locate(node: Node, context: RequestContext, key_type: int, key: str) -
     kind = RESOURCE.get(key_type)
     if kind is not None and not access_of(node, context).may(Operation.DESCRIBE, kind, key):
         return Located(DENIED[kind])
-    if key_type != GROUP:
+    name = TOPICS.get(key_type)
+    if name is None:
         why = ABSENT.get(key_type, ErrorCode.INVALID_REQUEST.message)
         return Located(ErrorCode.INVALID_REQUEST, why)
-    topic = node.image.topics.get(OFFSETS_TOPIC)
+    topic = node.image.topics.get(name)
     if topic is None:
-        await node.auto_create_topics([OFFSETS_TOPIC], context)
+        await node.auto_create_topics([name], context)
         return Located(ErrorCode.COORDINATOR_NOT_AVAILABLE)
     partition = topic.partitions[partition_of(key, len(topic.partitions))]
     broker = node.image.brokers.get(partition.leader)

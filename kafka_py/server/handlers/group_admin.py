@@ -34,6 +34,7 @@ from kafka_py.server.coordinators import caller_of, consumer_protocol_enabled
 from kafka_py.server.dispatch import RequestContext, handles
 
 if TYPE_CHECKING:
+    from kafka_py.server.coordinator_partitions import Coordinators
     from kafka_py.server.node import Node
 
 Consumed = ConsumerGroupDescribeResponse.DescribedGroup
@@ -56,26 +57,27 @@ def sort_out(
 
 
 def split(
-    node: Node,
+    coordinators: Coordinators[Any],
     context: RequestContext,
-    group_ids: Iterable[str],
+    keys: Iterable[str],
     ask_for: Callable[[list[str]], Any],
     rows_of: Callable[[Any], list[Any]],
 ) -> Awaitable[list[Any]]:
     """Ask every coordinator that is concerned, once and before this returns.
 
-    The result is awaited: the groups' rows in the order of the request. `ask_for` makes the request
-    for some of the groups, `rows_of` takes the rows from a response.
+    The result is awaited: the rows of the keys (groups, transactional ids) in the order of the
+    request. `ask_for` makes the request for some of the keys, `rows_of` takes the rows from a
+    response.
     """
-    wanted = list(group_ids)
+    wanted = list(keys)
     by_partition: dict[int, list[int]] = {}
-    for place, group_id in enumerate(wanted):
-        by_partition.setdefault(node.groups.index_of(group_id), []).append(place)
+    for place, key in enumerate(wanted):
+        by_partition.setdefault(coordinators.index_of(key), []).append(place)
     caller = caller_of(context)
     answers = [
         (
             places,
-            node.groups.ask(wanted[places[0]], ask_for([wanted[at] for at in places]), caller),
+            coordinators.ask(wanted[places[0]], ask_for([wanted[at] for at in places]), caller),
         )
         for places in by_partition.values()
     ]
@@ -123,7 +125,7 @@ def describe_groups(node: Node, context: RequestContext, request: DescribeGroups
     """Classic groups, with their members."""
     allowed, refused = sort_out(node, context, Operation.DESCRIBE, request.groups)
     asked = split(
-        node,
+        node.groups,
         context,
         allowed,
         lambda some: DescribeGroupsRequest(groups=some),
@@ -151,7 +153,7 @@ def delete_groups(node: Node, context: RequestContext, request: DeleteGroupsRequ
     names = dict.fromkeys(request.groups_names)
     allowed, refused = sort_out(node, context, Operation.DELETE, names)
     asked = split(
-        node,
+        node.groups,
         context,
         allowed,
         lambda some: DeleteGroupsRequest(groups_names=some),
@@ -179,7 +181,7 @@ def consumer_group_describe(
         return invalid(request, context.api_version, ErrorCode.UNSUPPORTED_VERSION)
     allowed, refused = sort_out(node, context, Operation.DESCRIBE, request.group_ids)
     asked = split(
-        node,
+        node.groups,
         context,
         [group_id for group_id in allowed if group_id],
         lambda some: ConsumerGroupDescribeRequest(group_ids=some),

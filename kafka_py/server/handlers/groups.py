@@ -10,8 +10,8 @@ All take READ on the group; topics that a consumer group's member names take DES
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from inspect import isawaitable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 def finished(answer: Any, finish: Callable[[Any], Any]) -> Any:
     """`finish` applied to a response, now or when it comes."""
-    if not asyncio.isfuture(answer):
+    if not isawaitable(answer):
         return finish(answer)
 
     async def later() -> Any:

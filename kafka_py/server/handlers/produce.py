@@ -9,9 +9,12 @@ The compiled path (`fast_path.pyx`) answers what is usual; this handler answers 
 same. Long compressed batches are checked by a worker thread; what follows on their partition queues
 up behind them, so that appends keep their order.
 
+Transactional batches are appended when their transaction is open in the partition, or its
+coordinator says that it is (`kafka_py.server.produce_transactions`); all of a request are of one
+producer.
+
 Known differences: a damaged batch is CORRUPT_MESSAGE or INVALID_RECORD where Apache's broker says
-UNKNOWN_SERVER_ERROR in places; transactions are not there yet, so a transactional batch belongs to
-none and is answered with INVALID_TXN_STATE.
+UNKNOWN_SERVER_ERROR in places.
 """
 
 from __future__ import annotations
@@ -26,9 +29,11 @@ from kafka_py.protocol.produce import ProduceRequest, ProduceResponse
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.protocol.types import ZERO_UUID
 from kafka_py.replication.partition import Partition
+from kafka_py.replication.verification import Batch, Verification, check, note_appended
 from kafka_py.server.access import Access, access_of
 from kafka_py.server.dispatch import CloseConnection, RequestContext, handles
 from kafka_py.server.produce_errors import ProduceProblem, describe
+from kafka_py.server.produce_transactions import asked_later
 from kcore.errors import KcoreError
 
 if TYPE_CHECKING:
@@ -41,6 +46,12 @@ AT_ATTRIBUTES: Final = 22
 CODEC: Final = 7
 ZSTD: Final = 4
 TRANSACTIONAL: Final = 0x10
+#: What is said of an error of the whole request, where Apache's broker says something.
+WHOLE_TEXTS: Final = {
+    ErrorCode.INVALID_PRODUCER_ID_MAPPING: (
+        "Transactional records contained more than one producer ID"
+    )
+}
 #: Longer compressed batches leave the event loop.
 OFF_LOOP_BYTES: Final = 64 * 1024
 ADMIN_CLIENT: Final = "__admin_client"
@@ -49,9 +60,12 @@ PartitionResponse = ProduceResponse.PartitionProduceResponse
 
 
 class Piece:
-    """One partition of a request: what is to be appended, and what came of it."""
+    """One partition of a request: what is to be appended, and what came of it.
 
-    __slots__ = ("appended", "index", "partition", "problem", "records")
+    `batch` is there for a transactional one, `verified` when the coordinator had to be asked.
+    """
+
+    __slots__ = ("appended", "batch", "index", "partition", "problem", "records", "verified")
 
     def __init__(self, index: int, records: Any) -> None:
         self.index = index
@@ -59,6 +73,8 @@ class Piece:
         self.partition: Partition | None = None
         self.problem: ProduceProblem | None = None
         self.appended: Any = None
+        self.batch: Batch | None = None
+        self.verified: Verification | None = None
 
     def fail(self, code: ErrorCode, message: str | None = None) -> None:
         """It was not appended."""
@@ -138,9 +154,25 @@ def produce(node: Node, context: RequestContext, request: ProduceRequest) -> Any
             if key in denied and not whole:
                 piece.fail(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
             elif refused is not None:
-                piece.fail(refused)
+                piece.fail(refused, WHOLE_TEXTS.get(refused))
             else:
                 find(node, context, request, topic, piece)
+
+    def append_all() -> Any:
+        return append_and_answer(node, context, request, topics)
+
+    if request.transactional_id is not None and any(piece.batch for piece in pieces):
+        later = asked_later(node, context.api_version, request.transactional_id, pieces, append_all)
+        if later is not None:
+            return later
+    return append_all()
+
+
+def append_and_answer(
+    node: Node, context: RequestContext, request: ProduceRequest, topics: list[list[Piece]]
+) -> Any:
+    """Append what has no error yet; the response, or an awaitable of it."""
+    pieces = [piece for of_topic in topics for piece in of_topic]
     if any(piece.slow for piece in pieces):
         return append_slowly(node, context, request, topics, reserve(pieces))
     for piece in pieces:
@@ -170,18 +202,22 @@ def whole_error(access: Access, request: ProduceRequest, pieces: list[Piece]) ->
     """The error of the request as a whole, None when there is none."""
     if request.acks not in (-1, 0, 1):
         return ErrorCode.INVALID_REQUIRED_ACKS
-    transactional = any(
-        piece.records is not None
+    transactional = [
+        piece
+        for piece in pieces
+        if piece.records is not None
         and len(piece.records) >= HEADER_BYTES
         and piece.records[AT_ATTRIBUTES] & TRANSACTIONAL
-        for piece in pieces
-    )
+    ]
     if not transactional:
         return None
     name = request.transactional_id
     if name is None or not access.may(Operation.WRITE, ResourceType.TRANSACTIONAL_ID, name):
         return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
-    return ErrorCode.INVALID_TXN_STATE
+    for piece in transactional:
+        piece.batch = Batch.transactional(piece.records)
+    producers = {(one.producer_id, one.epoch) for piece in pieces if (one := piece.batch)}
+    return ErrorCode.INVALID_PRODUCER_ID_MAPPING if len(producers) > 1 else None
 
 
 def find(
@@ -230,12 +266,27 @@ def append(node: Node, context: RequestContext, piece: Piece) -> None:
     if piece.problem is not None or partition is None:
         return
     try:
+        check_transaction(node, piece, partition)
         piece.appended = partition.log.append(
             piece.records, leader_epoch=partition.leader_epoch, now_ms=context.now_ms
         )
     except KcoreError as error:
         piece.problem = describe(error, partition)
         return
+    appended(node, piece, partition)
+
+
+def check_transaction(node: Node, piece: Piece, partition: Partition) -> None:
+    """Whether a transactional batch's transaction is open, still. Raises KcoreError."""
+    if piece.batch is not None:
+        required = node.config["transaction.partition.verification.enable"]
+        check(partition, piece.batch, piece.records, piece.verified, required=required)
+
+
+def appended(node: Node, piece: Piece, partition: Partition) -> None:
+    """Note what moved with an append."""
+    if piece.batch is not None and not piece.appended.duplicate:
+        note_appended(partition, piece.batch)
     if partition.advance():
         node.replicas.progressed(partition)
 
@@ -314,12 +365,15 @@ async def append_off_loop(node: Node, context: RequestContext, piece: Piece) -> 
         return done
 
     try:
+        check_transaction(node, piece, partition)
+        # Before the worker's append is seen here, others may ask for the last stable offset.
+        partition.transactional = partition.transactional or piece.batch is not None
         piece.appended = await node.in_worker(work)
     except KcoreError as problem:
         piece.problem = describe(problem, partition)
         return
-    if partition.log is log and partition.advance():
-        node.replicas.progressed(partition)
+    if partition.log is log:
+        appended(node, piece, partition)
 
 
 # ----------------------------------------------------------------------------------- acks=all

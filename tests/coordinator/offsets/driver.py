@@ -77,7 +77,15 @@ class OffsetsDriver:
 
     def take(self, result: Result) -> None:
         """Append, apply, answer."""
-        self.append(result.records, applied=not result.replay)
+        options: dict[str, Any] = {}
+        if result.producer is not None:
+            options = {
+                "producer_id": result.producer.producer_id,
+                "producer_epoch": result.producer.epoch,
+                "base_sequence": 0,
+                "transactional": True,
+            }
+        self.append(result.records, applied=not result.replay, **options)
         for reply, response in result.replies:
             assert reply.response is None
             version = reply.caller.api_version
@@ -107,7 +115,7 @@ class OffsetsDriver:
             if applied:
                 continue
             if producer_id != -1:
-                self.shard.offsets.apply_pending(producer_id, key, value)
+                self.shard.apply_pending(producer_id, key, value)
             else:
                 self.shard.apply(key, value)
 
@@ -129,7 +137,7 @@ class OffsetsDriver:
             leader_epoch=0,
         )
         self.append_batch(marker, REPLICA)
-        self.shard.offsets.end_transaction(producer_id, committed)
+        self.shard.end_transaction(producer_id, committed)
 
     def replayed(self) -> GroupShard:
         """A shard that was loaded from the log."""

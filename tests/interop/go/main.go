@@ -26,6 +26,9 @@ type request struct {
 	Records    []record           `json:"records"`
 	Topics     map[string]int32   `json:"topics"`
 	Timestamp  *int64             `json:"timestamp"`
+	ID         string             `json:"id"`
+	Work       []transaction      `json:"work"`
+	Count      int                `json:"count"`
 }
 
 // Bytes are base64 in JSON, and nil is null: Go's own convention for []byte.
@@ -213,6 +216,10 @@ func (d driver) answer(q request) (any, error) {
 		return d.produce(ctx, q)
 	case "consume":
 		return d.consume(ctx, q)
+	case "transact":
+		return d.transact(ctx, q)
+	case "copy":
+		return d.copyTopic(ctx, q)
 	}
 	return d.admin(ctx, q)
 }

@@ -14,7 +14,7 @@ import org.apache.kafka.streams.kstream.Produced;
 import org.apache.kafka.streams.processor.StateRestoreListener;
 import org.apache.kafka.streams.state.KeyValueStore;
 
-/** Counts words: arguments are bootstrap, application id, input, output, state directory. */
+/** Counts words: arguments are bootstrap, application id, input, output, state directory, guarantee. */
 public class WordCount {
     public static void main(String[] args) throws Exception {
         Properties config = new Properties();
@@ -24,6 +24,7 @@ public class WordCount {
         config.put(StreamsConfig.DEFAULT_KEY_SERDE_CLASS_CONFIG, Serdes.StringSerde.class);
         config.put(StreamsConfig.DEFAULT_VALUE_SERDE_CLASS_CONFIG, Serdes.StringSerde.class);
         config.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 500);
+        if (args.length > 5) config.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, args[5]);
         config.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 0);
         config.put(StreamsConfig.REPARTITION_PURGE_INTERVAL_MS_CONFIG, 500);
         config.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
