@@ -15,6 +15,7 @@ import pytest
 import kcore
 from kafka_py.protocol import acls, cluster, configs, group_offsets, groups, metadata, offsets
 from kafka_py.protocol import topics as t
+from kafka_py.protocol import transactions as tx
 from kafka_py.protocol.acl_types import Operation as Op
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.fetch import FetchRequest
@@ -32,7 +33,7 @@ SETTINGS = {
     "offsets.topic.num.partitions": "1",
 }
 GUEST = "127.0.0.2"
-AUTHORIZATION = {29, 30, 31, 53}
+AUTHORIZATION = {29, 30, 31, 53}  # topic, group, cluster, transactional id
 
 #: What has to be allowed on the cluster for an API to be answered at all.
 CLUSTER_OPERATIONS = {
@@ -166,11 +167,46 @@ ASKING: dict[ApiKey, Any] = {
         ]
     ),
     ApiKey.DESCRIBE_LOG_DIRS: cluster.DescribeLogDirsRequest(topics=[]),
+    ApiKey.ADD_PARTITIONS_TO_TXN: tx.AddPartitionsToTxnRequest(
+        v3_and_below_transactional_id="x",
+        v3_and_below_topics=[
+            tx.AddPartitionsToTxnRequest.AddPartitionsToTxnTopic(name="t", partitions=[0])
+        ],
+    ),
+    ApiKey.ADD_OFFSETS_TO_TXN: tx.AddOffsetsToTxnRequest(transactional_id="x", group_id="g"),
+    ApiKey.END_TXN: tx.EndTxnRequest(transactional_id="x"),
+    ApiKey.WRITE_TXN_MARKERS: tx.WriteTxnMarkersRequest(
+        markers=[
+            tx.WriteTxnMarkersRequest.WritableTxnMarker(
+                topics=[
+                    tx.WriteTxnMarkersRequest.WritableTxnMarkerTopic(
+                        name="t", partition_indexes=[0]
+                    )
+                ]
+            )
+        ]
+    ),
+    ApiKey.TXN_OFFSET_COMMIT: tx.TxnOffsetCommitRequest(
+        transactional_id="x",
+        group_id="g",
+        topics=[
+            tx.TxnOffsetCommitRequest.TxnOffsetCommitRequestTopic(
+                name="t",
+                partitions=[tx.TxnOffsetCommitRequest.TxnOffsetCommitRequestPartition()],
+            )
+        ],
+    ),
+    ApiKey.DESCRIBE_TRANSACTIONS: tx.DescribeTransactionsRequest(transactional_ids=["x"]),
 }
 #: In which version those are sent that have another one than the highest.
-VERSIONS = {ApiKey.PRODUCE: 12, ApiKey.FETCH: 12, ApiKey.OFFSET_COMMIT: 9}
+VERSIONS = {
+    ApiKey.PRODUCE: 12,
+    ApiKey.FETCH: 12,
+    ApiKey.OFFSET_COMMIT: 9,
+    ApiKey.ADD_PARTITIONS_TO_TXN: 3,
+}
 #: APIs that leave out or show less instead of refusing.
-FILTERING = {ApiKey.LIST_GROUPS, ApiKey.DESCRIBE_CLUSTER}
+FILTERING = {ApiKey.LIST_GROUPS, ApiKey.DESCRIBE_CLUSTER, ApiKey.LIST_TRANSACTIONS}
 
 
 @pytest.fixture(scope="module")
@@ -470,3 +506,36 @@ def test_a_fetch_that_waits_keeps_what_it_was_allowed(
         assert reader.receive().responses[0].partitions[0].records
         assert counters(broker)[1] == before + 1
         assert not [one for one in partition.fetch_waiters if not one.done]
+
+
+def test_what_a_transaction_takes(guest: Wire, host: Wire) -> None:
+    """The transactional id first, then what is added to it."""
+    ids, topic, group = entry(5, "x", Op.WRITE), entry(2, "t", Op.WRITE), entry(3, "g", Op.READ)
+
+    def added() -> int:
+        reply = guest.call(ASKING[ApiKey.ADD_PARTITIONS_TO_TXN], 3)
+        (row,) = reply.results_by_topic_v3_and_below[0].results_by_partition
+        return int(row.partition_error_code)
+
+    def offsets_added() -> int:
+        return int(guest.call(ASKING[ApiKey.ADD_OFFSETS_TO_TXN], 3).error_code)
+
+    def committed() -> int:
+        reply = guest.call(ASKING[ApiKey.TXN_OFFSET_COMMIT], 3)
+        return int(reply.topics[0].partitions[0].error_code)
+
+    assert (added(), offsets_added(), committed()) == (53, 53, 53)
+    batched = guest.call(tx.AddPartitionsToTxnRequest(transactions=[]), 4)
+    assert batched.error_code == ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+    allow(host, ids)
+    assert (added(), offsets_added(), committed()) == (29, 30, 30)
+    allow(host, topic, group)
+    assert committed() == 29
+    host.call(groups.FindCoordinatorRequest(key_type=1, coordinator_keys=["x"]), 4)
+    # Nobody has opened the transaction: what is told now is the coordinator's.
+    assert not {added(), offsets_added()} & AUTHORIZATION
+    allow(host, entry(2, "t", Op.READ))
+    assert committed() not in AUTHORIZATION
+    (state,) = guest.call(ASKING[ApiKey.DESCRIBE_TRANSACTIONS], 0).transaction_states
+    # WRITE implies DESCRIBE.
+    assert state.error_code not in AUTHORIZATION

@@ -4,7 +4,9 @@
 Behaviour: as Apache Kafka 4.3.1. Versions of AddPartitionsToTxn from 4 on come from brokers, with
 several transactions in one request (KIP-890). EndTxn from 5 on bumps the epoch and says so. Below
 version 2 PRODUCER_FENCED is INVALID_PRODUCER_EPOCH. Coordinators are asked before the handlers
-return, so what a connection sends takes effect in its order.
+return, so what a connection sends takes effect in its order. Producers need WRITE on their
+transactional id, and on the topics or READ on the group that they add; brokers need CLUSTER_ACTION.
+What may not be described is not found, or left out.
 
 Known differences: a producer that adds partitions while its last transaction is still being ended
 is answered when that has happened (at most add.partitions.to.txn.retry.backoff.max.ms later), not
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kafka_py.coordinator.consumer.regex import InvalidPattern, compile_pattern
 from kafka_py.coordinator.transactions.listing import unknown_states
 from kafka_py.coordinator.transactions.requests import AddPartitions, Outcome
+from kafka_py.protocol.acl_types import Operation, ResourceType
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.protocol.transactions import (
@@ -35,6 +38,7 @@ from kafka_py.protocol.transactions import (
     ListTransactionsResponse,
 )
 from kafka_py.replication.partition import INTERNAL_TOPICS
+from kafka_py.server.access import Access, access_of
 from kafka_py.server.coordinator_partitions import partition_of
 from kafka_py.server.coordinators import OFFSETS_TOPIC, caller_of
 from kafka_py.server.dispatch import RequestContext, handles
@@ -49,6 +53,8 @@ BATCHED_VERSION: Final = 4
 #: From this version on producers know PRODUCER_FENCED.
 FENCED_VERSION: Final = 2
 
+DENIED: Final = ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+
 TopicResult = AddPartitionsToTxnResponse.AddPartitionsToTxnTopicResult
 PartitionResult = AddPartitionsToTxnResponse.AddPartitionsToTxnPartitionResult
 
@@ -58,6 +64,7 @@ def add_partitions_to_txn(
     node: Node, context: RequestContext, request: AddPartitionsToTxnRequest
 ) -> Any:
     """Add partitions to transactions, or verify that they are there."""
+    access = access_of(node, context)
     if context.api_version < BATCHED_VERSION:
         only = AddPartitions(
             request.v3_and_below_transactional_id,
@@ -65,12 +72,20 @@ def add_partitions_to_txn(
             request.v3_and_below_producer_epoch,
             partitions_of(request.v3_and_below_topics),
         )
+        if not may_write(access, only.transactional_id):
+            denied = dict.fromkeys(only.partitions, DENIED)
+            return AddPartitionsToTxnResponse(
+                results_by_topic_v3_and_below=rows(denied, context.api_version)
+            )
+        names = (name for name, _ in only.partitions if name not in INTERNAL_TOPICS)
         return finished(
-            add(node, context, only),
+            add(node, context, only, access.topics(Operation.WRITE, names)),
             lambda outcome: AddPartitionsToTxnResponse(
                 results_by_topic_v3_and_below=rows(outcome, context.api_version)
             ),
         )
+    if not access.cluster(Operation.CLUSTER_ACTION):
+        return AddPartitionsToTxnResponse(error_code=int(ErrorCode.CLUSTER_AUTHORIZATION_FAILED))
     asked = [
         AddPartitions(
             one.transactional_id,
@@ -109,12 +124,17 @@ def partitions_of(
     return tuple(dict.fromkeys(named))
 
 
-def add(node: Node, context: RequestContext, asked: AddPartitions) -> Any:
-    """The outcome, or a future of it. One partition that cannot be added spoils it for all."""
+def add(
+    node: Node, context: RequestContext, asked: AddPartitions, writable: set[str] | None = None
+) -> Any:
+    """The outcome, or a future of it. One partition that cannot be added spoils it for all.
+
+    `writable` are the topics that a client may write to; None: a broker asks.
+    """
     wrong = {
         one: error
         for one in asked.partitions
-        if (error := judged(node, context.api_version, *one)) is not ErrorCode.NONE
+        if (error := judged(node, writable, *one)) is not ErrorCode.NONE
     }
     if wrong:
         return {one: wrong.get(one, ErrorCode.OPERATION_NOT_ATTEMPTED) for one in asked.partitions}
@@ -124,14 +144,19 @@ def add(node: Node, context: RequestContext, asked: AddPartitions) -> Any:
     return node.transactions.add_patiently(asked, caller)
 
 
-def judged(node: Node, version: int, name: str, index: int) -> ErrorCode:
+def judged(node: Node, writable: set[str] | None, name: str, index: int) -> ErrorCode:
     """Whether there is such a partition; clients may not write into Kafka's own topics."""
-    if version < BATCHED_VERSION and name in INTERNAL_TOPICS:
+    if writable is not None and name not in writable:
         return ErrorCode.TOPIC_AUTHORIZATION_FAILED
     topic = node.image.topics.get(name)
     if topic is None or index not in topic.partitions:
         return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
     return ErrorCode.NONE
+
+
+def may_write(access: Access, transactional_id: str) -> bool:
+    """Whether the caller may use the transactional id."""
+    return access.may(Operation.WRITE, ResourceType.TRANSACTIONAL_ID, transactional_id)
 
 
 def shown(error: ErrorCode, version: int) -> int:
@@ -157,6 +182,11 @@ def add_offsets_to_txn(node: Node, context: RequestContext, request: AddOffsetsT
     """Add the partition of a group's offsets to a transaction."""
     if not request.transactional_id:
         return AddOffsetsToTxnResponse(error_code=int(ErrorCode.INVALID_REQUEST))
+    access = access_of(node, context)
+    if not may_write(access, request.transactional_id):
+        return AddOffsetsToTxnResponse(error_code=int(DENIED))
+    if not access.may(Operation.READ, ResourceType.GROUP, request.group_id):
+        return AddOffsetsToTxnResponse(error_code=int(ErrorCode.GROUP_AUTHORIZATION_FAILED))
     topic = node.image.topics.get(OFFSETS_TOPIC)
     count = node.config["offsets.topic.num.partitions"] if topic is None else len(topic.partitions)
     partition = (OFFSETS_TOPIC, partition_of(request.group_id, count))
@@ -176,6 +206,8 @@ def end_txn(node: Node, context: RequestContext, request: EndTxnRequest) -> Any:
     """Commit or abort."""
     if not request.transactional_id:
         return EndTxnResponse(error_code=int(ErrorCode.INVALID_REQUEST))
+    if not may_write(access_of(node, context), request.transactional_id):
+        return EndTxnResponse(error_code=int(DENIED))
 
     def told(response: EndTxnResponse) -> EndTxnResponse:
         response.error_code = shown(ErrorCode.of(response.error_code), context.api_version)
@@ -191,22 +223,33 @@ def describe_transactions(
     node: Node, context: RequestContext, request: DescribeTransactionsRequest
 ) -> Any:
     """Transactions by transactional id, in the order of the request."""
+    access, kind = access_of(node, context), ResourceType.TRANSACTIONAL_ID
+    wrong = {
+        one: DENIED if one else ErrorCode.INVALID_REQUEST
+        for one in request.transactional_ids
+        if not one or not access.may(Operation.DESCRIBE, kind, one)
+    }
     asked = split(
         node.transactions,
         context,
-        [one for one in request.transactional_ids if one],
+        [one for one in request.transactional_ids if one not in wrong],
         lambda some: DescribeTransactionsRequest(transactional_ids=some),
         lambda response: list(response.transaction_states),
     )
 
     async def merged() -> DescribeTransactionsResponse:
-        found = iter(await asked)
+        found = await asked
+        for state in found:
+            # Only of topics that the caller may describe it says that they take part.
+            shown = access.topics(Operation.DESCRIBE, (topic.topic for topic in state.topics))
+            state.topics = [topic for topic in state.topics if topic.topic in shown]
+        states = iter(found)
         return DescribeTransactionsResponse(
             transaction_states=[
-                next(found)
-                if one
+                next(states)
+                if one not in wrong
                 else DescribeTransactionsResponse.TransactionState(
-                    error_code=int(ErrorCode.INVALID_REQUEST)
+                    transactional_id=one, error_code=int(wrong[one])
                 )
                 for one in request.transactional_ids
             ]
@@ -224,6 +267,7 @@ def list_transactions(node: Node, context: RequestContext, request: ListTransact
         except InvalidPattern:
             return ListTransactionsResponse(error_code=int(ErrorCode.INVALID_REGULAR_EXPRESSION))
     answers = node.transactions.ask_all(request, caller_of(context))
+    access, kind = access_of(node, context), ResourceType.TRANSACTIONAL_ID
 
     async def merged() -> ListTransactionsResponse:
         response = ListTransactionsResponse(unknown_state_filters=unknown_states(request))
@@ -233,7 +277,11 @@ def list_transactions(node: Node, context: RequestContext, request: ListTransact
             if part.error_code == ErrorCode.NOT_COORDINATOR:
                 continue
             failed = failed or part.error_code
-            response.transaction_states += part.transaction_states
+            response.transaction_states += [
+                one
+                for one in part.transaction_states
+                if access.may(Operation.DESCRIBE, kind, one.transactional_id)
+            ]
         return ListTransactionsResponse(error_code=failed) if failed else response
 
     return merged()

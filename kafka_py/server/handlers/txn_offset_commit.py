@@ -3,7 +3,8 @@
 Behaviour: as Apache Kafka 4.3.1. That the transaction has the group's partition of
 __consumer_offsets is confirmed with its coordinator before the first of its commits there (version
 4 and below), or the partition is added (5, transaction version 2). Topics that do not exist are
-sorted out here; the group's coordinator does the rest (`kafka_py.coordinator.offsets`).
+sorted out here; the group's coordinator does the rest (`kafka_py.coordinator.offsets`). Takes WRITE
+on the transactional id, READ on the group and on the topics.
 
 Known differences: none.
 """
@@ -14,10 +15,12 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka_py.coordinator.answers import invalid, refusal
+from kafka_py.protocol.acl_types import Operation, ResourceType
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.protocol.transactions import TxnOffsetCommitRequest, TxnOffsetCommitResponse
 from kafka_py.replication.verification import Batch, Verification, begin, check_verified
+from kafka_py.server.access import access_of
 from kafka_py.server.coordinators import OFFSETS_TOPIC, caller_of
 from kafka_py.server.dispatch import RequestContext, handles
 from kafka_py.server.produce_errors import error_code
@@ -43,7 +46,14 @@ async def txn_offset_commit(
 ) -> TxnOffsetCommitResponse:
     """Commit what exists; what does not has an error of its own."""
     refused: list[SaidTopic] = []
-    request.topics = sort_out(node, request.topics, refused)
+    access, version = access_of(node, context), context.api_version
+    name = request.transactional_id
+    if not access.may(Operation.WRITE, ResourceType.TRANSACTIONAL_ID, name):
+        return refused_whole(request, version, ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+    if not access.may(Operation.READ, ResourceType.GROUP, request.group_id):
+        return refused_whole(request, version, ErrorCode.GROUP_AUTHORIZATION_FAILED)
+    readable = access.topics(Operation.READ, (topic.name for topic in request.topics))
+    request.topics = sort_out(node, readable, request.topics, refused)
     if not request.topics:
         return TxnOffsetCommitResponse(topics=refused)
     response: TxnOffsetCommitResponse = await commit(node, context, request)
@@ -58,11 +68,28 @@ async def txn_offset_commit(
     return response
 
 
-def sort_out(node: Node, topics: list[Topic], refused: list[SaidTopic]) -> list[Topic]:
-    """The topics and partitions that exist; the others go to `refused`."""
+def refused_whole(
+    request: TxnOffsetCommitRequest, version: int, error: ErrorCode
+) -> TxnOffsetCommitResponse:
+    """Every partition gets the error."""
+    response: TxnOffsetCommitResponse = invalid(request, version, error)
+    return response
+
+
+def sort_out(
+    node: Node, readable: set[str], topics: list[Topic], refused: list[SaidTopic]
+) -> list[Topic]:
+    """The topics and partitions that exist and may be read; the others go to `refused`."""
     kept = []
     missing = int(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+    denied = int(ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     for topic in topics:
+        if topic.name not in readable:
+            said = [
+                Said(partition_index=p.partition_index, error_code=denied) for p in topic.partitions
+            ]
+            refused.append(SaidTopic(name=topic.name, partitions=said))
+            continue
         known = node.image.topics.get(topic.name)
         there = {} if known is None else known.partitions
         lost = [p.partition_index for p in topic.partitions if p.partition_index not in there]

@@ -3,7 +3,7 @@
 Behaviour: as Apache Kafka 4.3.1. Each marker stands for itself; its partitions fail or succeed one
 by one. Version 2 tells the transaction version (KIP-1228), by which a marker's producer epoch is
 judged; what version 1 writes is judged as version 0. kafka-transactions.sh aborts a hanging
-transaction this way.
+transaction this way. Takes ALTER or CLUSTER_ACTION on the cluster.
 
 Known differences: Apache's broker answers in the order of its hash tables, this one in the
 request's.
@@ -14,8 +14,11 @@ from __future__ import annotations
 from inspect import isawaitable
 from typing import TYPE_CHECKING
 
+from kafka_py.protocol.acl_types import Operation
+from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.protocol.transactions import WriteTxnMarkersRequest, WriteTxnMarkersResponse
+from kafka_py.server.access import access_of
 from kafka_py.server.dispatch import RequestContext, handles
 from kafka_py.server.transactions_seam import Outcome
 
@@ -32,6 +35,25 @@ async def write_txn_markers(
     node: Node, context: RequestContext, request: WriteTxnMarkersRequest
 ) -> WriteTxnMarkersResponse:
     """Write all of them, then wait for all."""
+    access = access_of(node, context)
+    if not access.cluster(Operation.ALTER, quietly=True) and not access.cluster(
+        Operation.CLUSTER_ACTION
+    ):
+        return WriteTxnMarkersResponse(
+            markers=[
+                Result(
+                    producer_id=marker.producer_id,
+                    topics=by_topic(
+                        {
+                            (topic.name, index): ErrorCode.CLUSTER_AUTHORIZATION_FAILED
+                            for topic in marker.topics
+                            for index in topic.partition_indexes
+                        }
+                    ),
+                )
+                for marker in request.markers
+            ]
+        )
     answers = [
         node.markers.write(
             marker.producer_id,
