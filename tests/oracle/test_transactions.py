@@ -134,7 +134,7 @@ def allowed(scenario: str, text: str) -> bool:
 _RECORD = re.compile(r"^\| offset: \d+ .*? key: (\{.*?\}) payload: (.*)$", re.MULTILINE)
 _BATCH = re.compile(r"^baseOffset: .*$", re.MULTILINE)
 #: What a batch's header says of this batch alone.
-_ITS_OWN = re.compile(r"(baseOffset|lastOffset|CreateTime|crc|position|size): \d+ ")
+_ITS_OWN = re.compile(r"(baseOffset|lastOffset|count|CreateTime|crc|position|size): \d+ ")
 _TIMES = {"transactionLastUpdateTimestampMs", "transactionStartTimestampMs"}
 _IDS = {"producerId", "previousProducerId", "nextProducerId"}
 
