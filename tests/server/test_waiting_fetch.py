@@ -10,6 +10,8 @@ import pytest
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.topics import DeleteTopicsRequest
 from kafka_py.server.broker import Broker
+from kcore.batch_builder import build_end_marker
+from kcore.log import COORDINATOR
 from tests.server.conftest import make_topic, on_loop
 from tests.server.messages import batch, fetch, produce
 from tests.server.test_fetch import partition_of
@@ -104,23 +106,28 @@ def test_an_unusual_end_is_the_general_paths(broker: Broker, wire: Wire, topic: 
 def test_what_the_general_path_takes_over_waits_no_longer_than_asked(
     broker: Broker, wire: Wire, topic: str
 ) -> None:
-    """The partition has an open transaction suddenly, so that read_committed is not compiled."""
+    """An aborted transaction is there suddenly, which is not compiled to who reads committed."""
     partition = partition_of(broker, topic)
+    producer = {"producer_id": 77, "producer_epoch": 0}
+    data = batch(1, 10, transactional=True, base_sequence=0, **producer)
+    marker = build_end_marker(False, timestamp=0, coordinator_epoch=0, **producer)
     with Wire(broker.bootstrap_servers) as reader:
         began = time.monotonic()
         reader.send(fetch(topic, 0, wait_ms=600, min_bytes=1 << 19, isolation_level=1), 12)
         wait_until(lambda: waiters(broker, topic))
 
-        def change() -> None:
-            partition.transactional = True
+        def abort() -> None:
+            for one in (data, marker):
+                partition.log.append(one, leader_epoch=0, now_ms=0, origin=COORDINATOR)
+            partition.advance()
             broker.node.replicas.fetches.touch(partition)
             broker.node.touch()
 
-        on_loop(broker, change)
+        on_loop(broker, abort)
         wait_until(lambda: kinds(broker, topic) == {"Fetch"})
-        assert not reader.receive().responses[0].partitions[0].records
+        found = reader.receive().responses[0].partitions[0]
+        assert [one.producer_id for one in found.aborted_transactions] == [77]
         assert 0.55 < time.monotonic() - began < 0.95
-        on_loop(broker, lambda: setattr(partition, "transactional", False))
 
 
 def test_replies_keep_their_order(broker: Broker, wire: Wire, topic: str) -> None:
