@@ -126,13 +126,16 @@ static inline uint64_t kcore_crc_arm_8(uint64_t c, uint8_t byte) {
 #define KCORE_CRC_8(c, byte) kcore_crc_arm_8((c), (byte))
 #endif
 
-/* One word into a sum, and with `copy` to its place. */
+/* One word into a sum. */
 #define KCORE_CRC_STEP(sum, at)                                                                    \
     do {                                                                                           \
         const uint64_t word = kcore_crc_word(p + (at));                                            \
         sum = KCORE_CRC_64(sum, word);                                                             \
-        if (copy) memcpy(to + (at), &word, 8);                                                     \
     } while (0)
+
+/* Sixteen bytes to their place by one store: the queue of stores is short, and lines that are written
+ * to for the first time keep it full. */
+#define KCORE_CRC_PUT(at) __builtin_memcpy(to + (at), __builtin_memcpy(pair, p + (at), 16), 16)
 
 /* Three parts of SIZE bytes side by side.  A copy asks for the lines of the block after this one. */
 #define KCORE_CRC_BLOCKS(SIZE, OVER)                                                               \
@@ -140,6 +143,7 @@ static inline uint64_t kcore_crc_arm_8(uint64_t c, uint8_t byte) {
         uint64_t c1 = 0, c2 = 0;                                                                   \
         const uint8_t *end = p + (SIZE);                                                           \
         const uint8_t *ahead = to + 3 * (SIZE) + KCORE_CRC_AHEAD;                                  \
+        uint8_t pair[16];                                                                          \
         do {                                                                                       \
             KCORE_CRC_STEP(c, 0);                                                                  \
             KCORE_CRC_STEP(c1, (SIZE));                                                            \
@@ -147,8 +151,11 @@ static inline uint64_t kcore_crc_arm_8(uint64_t c, uint8_t byte) {
             KCORE_CRC_STEP(c, 8);                                                                  \
             KCORE_CRC_STEP(c1, (SIZE) + 8);                                                        \
             KCORE_CRC_STEP(c2, 2 * (SIZE) + 8);                                                    \
+            if (copy) {                                                                            \
+                KCORE_CRC_PUT(0), KCORE_CRC_PUT((SIZE)), KCORE_CRC_PUT(2 * (SIZE));                \
+                __builtin_prefetch(ahead, 1), ahead += 48, to += 16;                               \
+            }                                                                                      \
             p += 16;                                                                               \
-            if (copy) __builtin_prefetch(ahead, 1), ahead += 48, to += 16;                         \
         } while (p != end);                                                                        \
         c1 ^= kcore_crc_move(OVER, (uint32_t)c);                                                   \
         c = c2 ^ kcore_crc_move(OVER, (uint32_t)c1);                                               \
@@ -166,7 +173,7 @@ KCORE_CRC_TARGET static inline __attribute__((always_inline)) uint32_t kcore_crc
     KCORE_CRC_BLOCKS(KCORE_CRC_SMALL, kcore_crc_over_small)
     for (; n >= 8; n -= 8, p += 8) {
         KCORE_CRC_STEP(c, 0);
-        if (copy) to += 8;
+        if (copy) memcpy(to, p, 8), to += 8;
     }
     for (; n > 0; n--, p++) {
         if (copy) *to++ = *p;
