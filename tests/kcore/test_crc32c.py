@@ -41,6 +41,7 @@ def test_every_length_around_the_block_sizes(implementation: str) -> None:
     data = random.Random(1).randbytes(3 * 4096 * 2 + 3 * 512 + 300)
     lengths = [
         *range(400),
+        *range(3 * 352 - 9, 3 * 352 + 260, 3),
         *range(3 * 512 - 9, 3 * 512 + 200, 7),
         3 * 4096 - 1,
         3 * 4096,
@@ -78,7 +79,7 @@ def test_an_unknown_implementation_is_refused() -> None:
 @pytest.mark.parametrize("implementation", implementations())
 def test_a_copy_on_the_way_is_the_bytes_and_only_those(implementation: str) -> None:
     data = bytes(range(256)) * 70
-    for size in (*range(0, 1200, 7), 255, 256, 257, 16384, 16385, len(data)):
+    for size in (*range(0, 1200, 7), *range(1050, 1064), 1536, 1537, 255, 256, 257, 16384, 16385, len(data)):
         target = bytearray(b"\xaa" * (size + 64))
         crc = copy_with(implementation, memoryview(target)[1:], memoryview(data)[:size], 77)
         assert crc == crc32c(data[:size], 77)
