@@ -208,7 +208,8 @@ cdef class FastPath:
                 ):
                     return DECLINED
                 if pieces[pieces_count].records[AT_ATTRIBUTES + 1] & TRANSACTIONAL:
-                    if not named or not self.is_open(partition, pieces[pieces_count].records, transactional):
+                    # Whether the caller may use the transactional id is the general path's question.
+                    if not named or self.permitted is not None or not self.is_open(partition, pieces[pieces_count].records, transactional):
                         return DECLINED
                     transactional = pieces[pieces_count].records
                 pieces[pieces_count].partition = <PyObject*>partition

@@ -79,7 +79,18 @@ def test_an_unknown_implementation_is_refused() -> None:
 @pytest.mark.parametrize("implementation", implementations())
 def test_a_copy_on_the_way_is_the_bytes_and_only_those(implementation: str) -> None:
     data = bytes(range(256)) * 70
-    for size in (*range(0, 1200, 7), *range(1050, 1064), 1536, 1537, 255, 256, 257, 16384, 16385, len(data)):
+    for size in (
+        *range(0, 1200, 7),
+        *range(1050, 1064),
+        1536,
+        1537,
+        255,
+        256,
+        257,
+        16384,
+        16385,
+        len(data),
+    ):
         target = bytearray(b"\xaa" * (size + 64))
         crc = copy_with(implementation, memoryview(target)[1:], memoryview(data)[:size], 77)
         assert crc == crc32c(data[:size], 77)

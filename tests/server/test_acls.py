@@ -7,6 +7,7 @@ from 127.0.0.2. That the answers are Apache's is tests/oracle's business (test_a
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -539,3 +540,40 @@ def test_what_a_transaction_takes(guest: Wire, host: Wire) -> None:
     (state,) = guest.call(ASKING[ApiKey.DESCRIBE_TRANSACTIONS], 0).transaction_states
     # WRITE implies DESCRIBE.
     assert state.error_code not in AUTHORIZATION
+
+
+def test_an_open_transaction_is_only_for_who_may_use_its_id(guest: Wire, host: Wire) -> None:
+    """The compiled path takes the later batches of a transaction; not from just anybody."""
+    make_topic(host, "shared")
+    deadline = time.monotonic() + 10
+    while True:
+        begun = host.call(
+            InitProducerIdRequest(transactional_id="theirs", transaction_timeout_ms=10_000), 4
+        )
+        if not begun.error_code:
+            break
+        assert time.monotonic() < deadline, begun
+        host.call(groups.FindCoordinatorRequest(key_type=1, coordinator_keys=["theirs"]), 4)
+        time.sleep(0.05)
+
+    def write(wire: Wire, sequence: int) -> int:
+        records = kcore.build(
+            [(b"k", b"v", {}, 1_790_000_000_000)],
+            producer_id=begun.producer_id,
+            producer_epoch=begun.producer_epoch,
+            base_sequence=sequence,
+            transactional=True,
+        )
+        data = ProduceRequest.PartitionProduceData(records=records)
+        topic = ProduceRequest.TopicProduceData(name="shared", partition_data=[data])
+        request = ProduceRequest(acks=-1, transactional_id="theirs", topic_data=[topic])
+        said = wire.call(request, 12).responses[0].partition_responses[0]
+        return int(said.error_code)
+
+    while (code := write(host, 0)) != 0:
+        assert time.monotonic() < deadline, code
+    allow(host, entry(2, "shared", Op.WRITE))
+    assert write(guest, 1) == ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    allow(host, entry(5, "theirs", Op.WRITE))
+    assert write(guest, 1) == 0
+    assert write(host, 2) == 0
