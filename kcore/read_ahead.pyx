@@ -8,8 +8,9 @@
 
 A fresh map of a file in memory has to be filled: the kernel enters each page into the page table, which takes as
 long as summing the page does, and asking for each page whether a disk can read it (mincore) a fifth of that.
-MADV_POPULATE_READ does both, and says that a disk cannot read where a touch would kill the process; in a thread of its own it costs the walk nothing. The thread stays a window ahead, so that a file
-larger than memory is not read into it before it is wanted.
+MADV_POPULATE_READ does both, and says that a disk cannot read where a touch would kill the process; in a thread of
+its own it costs the walk nothing. The thread stays a window ahead, so that a file larger than memory is not read
+into it before it is wanted.
 """
 
 from libc.errno cimport errno
