@@ -421,12 +421,15 @@ def test_everything_is_there_after_a_restart(tmp_path: Any) -> None:
         make_topic(wire, "kept")
         await_coordinator(wire, GROUP)
         producer = Producer(first, "kept", "kept")
-        assert producer.write() is ErrorCode.NONE
-        assert commit(wire, producer, 5) == ErrorCode.NONE
-        producer.wire.socket.close()
-    with Broker(settings, data=tmp_path) as second, Wire(second.bootstrap_servers) as wire:
+        with producer.wire:
+            assert producer.write() is ErrorCode.NONE
+            assert commit(wire, producer, 5) == ErrorCode.NONE
+    with (
+        Broker(settings, data=tmp_path) as second,
+        Wire(second.bootstrap_servers) as wire,
+        Wire(second.bootstrap_servers) as producer.wire,
+    ):
         await_coordinator(wire, GROUP)
-        producer.wire = Wire(second.bootstrap_servers)
         until_fetched(wire, "kept", (-1, ErrorCode.UNSTABLE_OFFSET_COMMIT))
         assert stable(wire, "kept") == (0, 1)
         deadline = time.monotonic() + 10
@@ -444,4 +447,3 @@ def test_everything_is_there_after_a_restart(tmp_path: Any) -> None:
             time.sleep(0.01)
         settle(wire, "kept", 3)
         until_fetched(wire, "kept", (5, 0))
-        producer.wire.socket.close()
