@@ -11,8 +11,7 @@ def crc32c_with(implementation: str, data: Buffer, crc: int = 0) -> int:
 def copy_with(implementation: str, target: Buffer, data: Buffer, crc: int = 0) -> int:
     """The sum of `data` and, on the way, its copy at the beginning of `target`, as an append does.
 
-    By "avx512" or, for any other name of `implementations()`, block by block. ValueError for an
-    unknown name or a target that is too short.
+    ValueError for a name that is not in `implementations()` or a target that is too short.
     """
 
 def implementations() -> tuple[str, ...]:

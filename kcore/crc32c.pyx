@@ -18,12 +18,16 @@ cdef extern from "crc32c_impl.h" nogil:
     uint32_t kcore_crc32c_copy_hardware(uint32_t crc, uint8_t* to, const uint8_t* p, size_t n) noexcept
     uint32_t kcore_crc32c_table(uint32_t crc, const uint8_t* p, size_t n) noexcept
     uint32_t kcore_crc32c_hardware(uint32_t crc, const uint8_t* p, size_t n) noexcept
-    uint32_t kcore_crc32c_wide(uint32_t crc, const uint8_t* p, size_t n) noexcept
+    uint32_t kcore_crc32c_512(uint32_t crc, const uint8_t* p, size_t n) noexcept
     int kcore_crc32c_has_hardware() noexcept
-    int kcore_crc32c_has_wide() noexcept
+    uint32_t kcore_crc32c_256(uint32_t crc, const uint8_t* p, size_t n) noexcept
+    uint32_t kcore_crc32c_copy_512(uint32_t crc, uint8_t* to, const uint8_t* p, size_t n) noexcept
+    uint32_t kcore_crc32c_copy_256(uint32_t crc, uint8_t* to, const uint8_t* p, size_t n) noexcept
+    int kcore_crc32c_has_512() noexcept
+    int kcore_crc32c_has_256() noexcept
     void kcore_crc32c_init() noexcept
 
-cdef str WIDE = "avx512"
+cdef str WIDE = "avx512", HALF = "avx2"
 
 kcore_crc32c_init()
 
@@ -61,7 +65,9 @@ def crc32c_with(str implementation not None, const uint8_t[::1] data not None, u
     if implementation not in implementations():
         raise ValueError(f"no CRC-32C implementation {implementation!r} here")
     if implementation == WIDE:
-        return _sum(kcore_crc32c_wide, data, crc)
+        return _sum(kcore_crc32c_512, data, crc)
+    if implementation == HALF:
+        return _sum(kcore_crc32c_256, data, crc)
     return _sum(kcore_crc32c_table if implementation == "table" else kcore_crc32c_hardware, data, crc)
 
 
@@ -78,7 +84,9 @@ def copy_with(str implementation not None, uint8_t[::1] target not None, const u
     if n == 0:
         return crc
     if implementation == WIDE:
-        return kcore_crc32c_copy_chosen(crc, &target[0], &data[0], <size_t>n)
+        return kcore_crc32c_copy_512(crc, &target[0], &data[0], <size_t>n)
+    if implementation == HALF:
+        return kcore_crc32c_copy_256(crc, &target[0], &data[0], <size_t>n)
     if implementation == "table":
         return kcore_crc32c_copy_table(crc, &target[0], &data[0], <size_t>n)
     return kcore_crc32c_copy_hardware(crc, &target[0], &data[0], <size_t>n)
@@ -89,6 +97,8 @@ def implementations():
     found = ("table",)
     if kcore_crc32c_has_hardware():
         found = (KCORE_CRC_HARDWARE.decode("ascii"), *found)
-    if kcore_crc32c_has_wide():
+    if kcore_crc32c_has_256():
+        found = (HALF, *found)
+    if kcore_crc32c_has_512():
         found = (WIDE, *found)
     return found

@@ -1,7 +1,8 @@
-/* CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), four ways behind one pointer:
+/* CRC-32C (Castagnoli, reflected polynomial 0x82F63B78), five ways behind one pointer:
  *
  *   table    slicing by eight, anywhere
- *   avx512   x86-64's carry-less multiplication of 64 bytes at once (VPCLMULQDQ)
+ *   avx512   x86-64's carry-less multiplication of 64 bytes at once (VPCLMULQDQ; crc32c_fold.h)
+ *   avx2     the same with 32 bytes at once
  *   sse42    x86-64's crc32 instruction
  *   armv8    AArch64's crc32cx instruction
  *
@@ -10,11 +11,6 @@
  * sums are joined by moving the earlier ones over the length of the later: a linear map of 32 bits,
  * read from four tables of 256 entries. Four block sizes keep that cost small from 200 bytes on.
  * A copy goes along in the same turns: its stores wait for memory while the sums are made.
- *
- * The wide way holds the sum as a polynomial of 128 bits a lane and moves it over a distance by
- * multiplying its two halves with x^(distance + 31) and x^(distance - 33) modulo the polynomial
- * (a reflected product is one power of x too high, and the constants are kept in the low 32 bits).
- * Four registers of four lanes cover 256 bytes a turn; below that the instruction is as quick.
  *
  * kcore_crc32c_init fills the tables and picks; it is called when the module is imported, under the
  * import lock, and before anything else.
@@ -226,112 +222,91 @@ static uint32_t kcore_crc32c_copy_table(uint32_t crc, uint8_t *to, const uint8_t
 #ifdef KCORE_CRC_WIDE
 #include <immintrin.h>
 
-#define KCORE_CRC_WIDE_TARGET __attribute__((target("avx512f,vpclmulqdq,pclmul,sse4.2")))
-#define KCORE_CRC_WIDE_BYTES 256
+#define KCORE_CRC_WIDE_BYTES 256 /* below it the instruction is as quick; at least a turn of either width */
 #define KCORE_CRC_COPY_AHEAD 2048
 
-static uint64_t kcore_crc_by_256[2], kcore_crc_by_64[2], kcore_crc_to_last[8];
+static uint64_t kcore_crc_to_last[6]; /* over 48, 32 and 16 bytes */
 
 static void kcore_crc_fill_fold(uint64_t fold[2], size_t bytes) {
     fold[0] = kcore_crc_power(8 * bytes + 31);
     fold[1] = kcore_crc_power(8 * bytes - 33);
 }
 
-static void kcore_crc_fill_wide(void) {
-    kcore_crc_fill_fold(kcore_crc_by_256, 256);
-    kcore_crc_fill_fold(kcore_crc_by_64, 64);
-    for (int lane = 0; lane < 3; lane++) kcore_crc_fill_fold(kcore_crc_to_last + 2 * lane, 48 - 16 * (size_t)lane);
+/* 128 bits moved over the distance of k. */
+__attribute__((target("pclmul,sse4.2"))) static inline __m128i kcore_crc_lane(__m128i a, const uint64_t fold[2]) {
+    const __m128i k = _mm_set_epi64x((long long)fold[1], (long long)fold[0]);
+    return _mm_xor_si128(_mm_clmulepi64_si128(a, k, 0x00), _mm_clmulepi64_si128(a, k, 0x11));
 }
 
-/* a moved over the distance of k, plus b. */
-#define KCORE_CRC_FOLD(a, k, b)                                                                    \
-    _mm512_ternarylogic_epi64(_mm512_clmulepi64_epi128((a), (k), 0x00),                            \
-                              _mm512_clmulepi64_epi128((a), (k), 0x11), (b), 0x96)
-#define KCORE_CRC_LOAD(p) _mm512_loadu_si512((const void *)(p))
-#define KCORE_CRC_PAIR(fold)                                                                       \
+#define FOLD_NAME(stem) stem##_512
+#define FOLD_TARGET __attribute__((target("avx512f,vpclmulqdq,pclmul,sse4.2")))
+#define FOLD_BYTES 64
+#define FOLD_VECTOR __m512i
+#define FOLD_LOAD(p) _mm512_loadu_si512((const void *)(p))
+#define FOLD_STORE(to, v) _mm512_storeu_si512((void *)(to), (v))
+#define FOLD_XOR(a, b) _mm512_xor_si512((a), (b))
+#define FOLD_FIRST(crc) _mm512_zextsi128_si512(_mm_cvtsi32_si128((int)(crc)))
+#define FOLD_PAIR(fold)                                                                            \
     _mm512_set_epi64((long long)(fold)[1], (long long)(fold)[0], (long long)(fold)[1],             \
                      (long long)(fold)[0], (long long)(fold)[1], (long long)(fold)[0],             \
                      (long long)(fold)[1], (long long)(fold)[0])
+#define FOLD_MOVE(a, k, b)                                                                         \
+    _mm512_ternarylogic_epi64(_mm512_clmulepi64_epi128((a), (k), 0x00),                            \
+                              _mm512_clmulepi64_epi128((a), (k), 0x11), (b), 0x96)
+#define FOLD_REDUCE(v)                                                                             \
+    _mm_xor_si128(_mm_xor_si128(kcore_crc_lane(_mm512_extracti32x4_epi32((v), 0), kcore_crc_to_last),      \
+                                kcore_crc_lane(_mm512_extracti32x4_epi32((v), 1), kcore_crc_to_last + 2)), \
+                  _mm_xor_si128(kcore_crc_lane(_mm512_extracti32x4_epi32((v), 2), kcore_crc_to_last + 4),  \
+                                _mm512_extracti32x4_epi32((v), 3)))
+#include "crc32c_fold.h"
 
-#define KCORE_CRC_STORE(to, v) _mm512_storeu_si512((void *)(to), (v))
+#define FOLD_NAME(stem) stem##_256
+#define FOLD_TARGET __attribute__((target("avx2,vpclmulqdq,pclmul,sse4.2")))
+#define FOLD_BYTES 32
+#define FOLD_VECTOR __m256i
+#define FOLD_LOAD(p) _mm256_loadu_si256((const __m256i *)(p))
+#define FOLD_STORE(to, v) _mm256_storeu_si256((__m256i *)(to), (v))
+#define FOLD_XOR(a, b) _mm256_xor_si256((a), (b))
+#define FOLD_FIRST(crc) _mm256_zextsi128_si256(_mm_cvtsi32_si128((int)(crc)))
+#define FOLD_PAIR(fold)                                                                            \
+    _mm256_set_epi64x((long long)(fold)[1], (long long)(fold)[0], (long long)(fold)[1],            \
+                      (long long)(fold)[0])
+#define FOLD_MOVE(a, k, b)                                                                         \
+    _mm256_xor_si256(_mm256_xor_si256(_mm256_clmulepi64_epi128((a), (k), 0x00),                    \
+                                      _mm256_clmulepi64_epi128((a), (k), 0x11)), (b))
+#define FOLD_REDUCE(v)                                                                             \
+    _mm_xor_si128(kcore_crc_lane(_mm256_extracti128_si256((v), 0), kcore_crc_to_last + 4),         \
+                  _mm256_extracti128_si256((v), 1))
+#include "crc32c_fold.h"
 
-/* The sum, and with `copy` the bytes written to `to` on the way. A copy asks for the lines that it
- * will write to a few turns ahead: an append goes on where the one before it ended, so that the
- * beginning of the next batch is on its way by then. */
-KCORE_CRC_WIDE_TARGET static inline __attribute__((always_inline)) uint32_t kcore_crc32c_wide_loop(
-    uint32_t crc, uint8_t *to, const uint8_t *p, size_t n, const int copy) {
-    const __m512i by_256 = KCORE_CRC_PAIR(kcore_crc_by_256);
-    const __m512i by_64 = KCORE_CRC_PAIR(kcore_crc_by_64);
-    __m512i a = KCORE_CRC_LOAD(p), b = KCORE_CRC_LOAD(p + 64);
-    __m512i c = KCORE_CRC_LOAD(p + 128), d = KCORE_CRC_LOAD(p + 192), w, x, y, z;
-    if (copy) {
-        KCORE_CRC_STORE(to, a), KCORE_CRC_STORE(to + 64, b);
-        KCORE_CRC_STORE(to + 128, c), KCORE_CRC_STORE(to + 192, d);
-        to += 256;
-    }
-    a = _mm512_xor_si512(a, _mm512_zextsi128_si512(_mm_cvtsi32_si128((int)~crc)));
-    for (p += 256, n -= 256; n >= 256; p += 256, n -= 256) {
-        w = KCORE_CRC_LOAD(p), x = KCORE_CRC_LOAD(p + 64);
-        y = KCORE_CRC_LOAD(p + 128), z = KCORE_CRC_LOAD(p + 192);
-        if (copy) {
-            for (int line = 0; line < 256; line += 64)
-                __builtin_prefetch(to + KCORE_CRC_COPY_AHEAD + line, 1);
-            KCORE_CRC_STORE(to, w), KCORE_CRC_STORE(to + 64, x);
-            KCORE_CRC_STORE(to + 128, y), KCORE_CRC_STORE(to + 192, z);
-            to += 256;
-        }
-        a = KCORE_CRC_FOLD(a, by_256, w), b = KCORE_CRC_FOLD(b, by_256, x);
-        c = KCORE_CRC_FOLD(c, by_256, y), d = KCORE_CRC_FOLD(d, by_256, z);
-    }
-    b = KCORE_CRC_FOLD(a, by_64, b);
-    c = KCORE_CRC_FOLD(b, by_64, c);
-    d = KCORE_CRC_FOLD(c, by_64, d);
-    for (; n >= 64; p += 64, n -= 64) {
-        w = KCORE_CRC_LOAD(p);
-        if (copy) KCORE_CRC_STORE(to, w), to += 64;
-        d = KCORE_CRC_FOLD(d, by_64, w);
-    }
-    if (copy) memcpy(to, p, n);
-    const __m512i to_last = KCORE_CRC_LOAD(kcore_crc_to_last);
-    const __m512i moved = _mm512_xor_si512(_mm512_clmulepi64_epi128(d, to_last, 0x00),
-                                           _mm512_clmulepi64_epi128(d, to_last, 0x11));
-    const __m128i sum = _mm_xor_si128(
-        _mm_xor_si128(_mm512_extracti32x4_epi32(moved, 0), _mm512_extracti32x4_epi32(moved, 1)),
-        _mm_xor_si128(_mm512_extracti32x4_epi32(moved, 2), _mm512_extracti32x4_epi32(d, 3)));
-    uint64_t last = KCORE_CRC_64(0, (uint64_t)_mm_cvtsi128_si64(sum));
-    last = KCORE_CRC_64(last, (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(sum, sum)));
-    for (; n >= 8; n -= 8, p += 8) last = KCORE_CRC_64(last, kcore_crc_word(p));
-    for (; n > 0; n--) last = KCORE_CRC_8(last, *p++);
-    return ~(uint32_t)last;
+static void kcore_crc_fill_wide(void) {
+    for (size_t lane = 0; lane < 3; lane++) kcore_crc_fill_fold(kcore_crc_to_last + 2 * lane, 48 - 16 * lane);
+    kcore_crc_fill_512();
+    kcore_crc_fill_256();
 }
 
-KCORE_CRC_WIDE_TARGET static uint32_t kcore_crc32c_wide(uint32_t crc, const uint8_t *p, size_t n) {
-    if (n < KCORE_CRC_WIDE_BYTES) return kcore_crc32c_hardware(crc, p, n);
-    return kcore_crc32c_wide_loop(crc, NULL, p, n, 0);
-}
-
-KCORE_CRC_WIDE_TARGET static uint32_t kcore_crc32c_copy_wide(uint32_t crc, uint8_t *to,
-                                                             const uint8_t *p, size_t n) {
-    if (n < KCORE_CRC_WIDE_BYTES) return kcore_crc32c_copy_hardware(crc, to, p, n);
-    return kcore_crc32c_wide_loop(crc, to, p, n, 1);
-}
-
-static int kcore_crc32c_has_wide(void) {
+static int kcore_crc32c_has_512(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("vpclmulqdq") &&
            kcore_crc32c_has_hardware();
 }
-#endif
 
-
-#ifndef KCORE_CRC_WIDE
-static uint32_t kcore_crc32c_wide(uint32_t crc, const uint8_t *p, size_t n) {
+static int kcore_crc32c_has_256(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("vpclmulqdq") &&
+           kcore_crc32c_has_hardware();
+}
+#else
+static uint32_t kcore_crc32c_512(uint32_t crc, const uint8_t *p, size_t n) {
     return kcore_crc32c_narrow(crc, p, n);
 }
-static uint32_t kcore_crc32c_copy_wide(uint32_t crc, uint8_t *to, const uint8_t *p, size_t n) {
+static uint32_t kcore_crc32c_copy_512(uint32_t crc, uint8_t *to, const uint8_t *p, size_t n) {
     return kcore_crc32c_copy_table(crc, to, p, n);
 }
-static int kcore_crc32c_has_wide(void) { return 0; }
+#define kcore_crc32c_256 kcore_crc32c_512
+#define kcore_crc32c_copy_256 kcore_crc32c_copy_512
+static int kcore_crc32c_has_512(void) { return 0; }
+static int kcore_crc32c_has_256(void) { return 0; }
 static void kcore_crc_fill_wide(void) {}
 #endif
 
@@ -351,11 +326,14 @@ static void kcore_crc32c_init(void) {
     kcore_crc_fill_over(kcore_crc_over_small, KCORE_CRC_SMALL);
     kcore_crc_fill_wide();
     kcore_crc32c_narrow = kcore_crc32c_has_hardware() ? kcore_crc32c_hardware : kcore_crc32c_table;
-    kcore_crc32c_chosen = kcore_crc32c_has_wide() ? kcore_crc32c_wide : kcore_crc32c_narrow;
+    kcore_crc32c_chosen = kcore_crc32c_has_512()   ? kcore_crc32c_512
+                          : kcore_crc32c_has_256() ? kcore_crc32c_256
+                                                   : kcore_crc32c_narrow;
     kcore_crc32c_copy_narrow =
         kcore_crc32c_has_hardware() ? kcore_crc32c_copy_hardware : kcore_crc32c_copy_table;
-    kcore_crc32c_copy_chosen =
-        kcore_crc32c_has_wide() ? kcore_crc32c_copy_wide : kcore_crc32c_copy_narrow;
+    kcore_crc32c_copy_chosen = kcore_crc32c_has_512()   ? kcore_crc32c_copy_512
+                               : kcore_crc32c_has_256() ? kcore_crc32c_copy_256
+                                                        : kcore_crc32c_copy_narrow;
 }
 
 #endif

@@ -55,12 +55,14 @@ cdef class Log:
     cdef list deletions                         # (due_ms, path) of ".deleted" files
     cdef int64_t last_snapshot_offset
     cdef pthread_mutex_t lock                   # held while the log changes; reads take none
+    cdef bint held                              # whether it is; written and read with the GIL
     cdef object flush_lock                      # one flush at a time
     # cached from the config
     cdef int64_t segment_bytes
     cdef int64_t segment_ms
     cdef int64_t max_message_bytes
     cdef ValidateRules rules
+    cdef Py_ssize_t usual_bytes_max             # batches up to there may go the usual way; 0: none
 
     # One batch of a produce request: validated, offsets assigned, one copy. Raises what append() raises.
     # The bytes at p are never modified. owner keeps them alive (may be None for C callers).
@@ -78,6 +80,11 @@ cdef class Log:
         self, int64_t offset, Py_ssize_t bytes_max, int64_t end_offset, bint at_least_one
     )
     cdef Py_ssize_t floor_segment(self, int64_t offset) noexcept
+
+    # append_client() for what nearly every batch is. False: nothing happened, append_client() has to look closer.
+    cdef bint append_usual(
+        self, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms, AppendedStruct* out,
+    ) except -1
 
     # Inner parts; the caller holds the lock.
     cdef uint32_t stage(self, Segment segment, const uint8_t* p, Py_ssize_t n, int codec) except? 0

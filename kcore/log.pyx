@@ -38,11 +38,11 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from kcore.leader_epoch cimport LeaderEpochCache
-from kcore.producer_state cimport CHECK_DUPLICATE, DuplicateBatch, ProducerStateTable
+from kcore.producer_state cimport CHECK_DUPLICATE, DuplicateBatch, ProducerEntry, ProducerStateTable
 from kcore.record_batch cimport (
     ATTR_CODEC, ATTR_CONTROL, BatchHeader, STATUS_OK, ValidateResult, ValidateRules,
-    batch_bytes, batch_check_crc, batch_crc, batch_header, batch_load, batch_open, batch_validate_rest,
-    raise_status,
+    batch_bytes, batch_check_crc, batch_crc, batch_header, batch_load, batch_open, batch_usual,
+    batch_validate_rest, raise_status,
 )
 from kcore.segment cimport LogSlice, Segment, new_segment
 from kcore.syscalls cimport raise_errno
@@ -106,14 +106,15 @@ cdef class Log:
         return made
 
     cdef int acquire(self) except -1:
-        if pthread_mutex_trylock(&self.lock) == 0:
-            return 0
         # CPython's own locks look at the clock even for a try: a fifth of a small append.
-        with nogil:
-            pthread_mutex_lock(&self.lock)
+        if pthread_mutex_trylock(&self.lock):
+            with nogil:
+                pthread_mutex_lock(&self.lock)
+        self.held = True
         return 0
 
     cdef void release(self) noexcept:
+        self.held = False
         pthread_mutex_unlock(&self.lock)
 
     cdef int check_open(self) except -1:
@@ -146,6 +147,9 @@ cdef class Log:
         self.rules.require_keys = config.compact
         self.rules.from_client = True
         self.rules.zstd_allowed = True
+        self.usual_bytes_max = min(NOGIL_BYTES - 1, self.max_message_bytes, self.segment_bytes)
+        if self.rules.timestamp_type != 0 or self.rules.target_codec > 0:
+            self.usual_bytes_max = 0
         self.producers.expiration_ms = config.producer_id_expiration_ms
         if self.active is not None:
             self.active.index_interval = config.index_interval_bytes
@@ -162,6 +166,8 @@ cdef class Log:
         cdef uint32_t crc
         cdef object recompressed
         cdef const uint8_t[::1] view
+        if self.append_usual(p, n, leader_epoch, now_ms, out):
+            return 0
         self.acquire()
         try:
             self.check_open()
@@ -196,6 +202,42 @@ cdef class Log:
             self.give_up(error)
         self.release()
         return 0
+
+    cdef bint append_usual(
+        self, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms, AppendedStruct* out,
+    ) except -1:
+        cdef BatchHeader h
+        cdef ProducerEntry* producer = NULL
+        cdef int64_t base_offset = self.log_end_offset
+        # It never lets the GIL go, which therefore is lock enough while nobody holds the other one: an atomic
+        # instruction would wait here until the copy of the batch before has reached memory.
+        if (
+            n > self.usual_bytes_max or self.held or self.closed or self.failure.offline
+            or leader_epoch > self.leader_epochs.latest_epoch()
+        ):
+            return False
+        self.rules.now_ms = now_ms
+        if not batch_usual(p, n, &h, &self.rules):
+            return False
+        if h.producer_id >= 0:
+            producer = self.producers.next_in_order(&h)
+            if producer == NULL:
+                return False
+        if not self.active.append_usual(
+            p, n, &h, base_offset, leader_epoch, now_ms, self.segment_bytes, self.segment_ms
+        ):
+            return False
+        self.log_end_offset = self.active.next_offset
+        if producer != NULL:
+            self.producers.note(producer, &h, base_offset)
+        out.base_offset = base_offset
+        out.last_offset = base_offset + h.last_offset_delta
+        out.log_append_time_ms = -1
+        out.log_start_offset = self.log_start_offset
+        out.max_timestamp_ms = h.max_timestamp
+        out.leader_epoch = leader_epoch
+        out.duplicate = False
+        return True
 
     cdef int give_up(self, object error) except -1:
         """The end of a change that failed: lets the lock go, and the log too if it was the disk."""

@@ -1,5 +1,5 @@
 # Record batch v2 (KIP-98), the unit that is sent, stored and fetched. The layout is drawn in record_batch.pyx.
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int8_t, int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kcore.endian cimport load_be16, load_be32, load_be64, store_be32, store_be64
 from kcore.record cimport (
@@ -15,6 +15,7 @@ from kcore.record cimport (
     STATUS_SHORT,
     STATUS_TRAILING,
     RecordHead,
+    record_head_usual,
 )
 
 cdef enum:
@@ -154,6 +155,40 @@ cdef uint32_t batch_crc_copy(uint8_t* to, const uint8_t* p, Py_ssize_t n) noexce
 # delta and header count, and that exactly records_count records fill exactly n bytes.
 cdef int batch_check_records(const uint8_t* records, Py_ssize_t n, const BatchHeader* h,
                              RecordsSummary* out) noexcept nogil
+
+cdef inline bint batch_usual(const uint8_t* p, Py_ssize_t n, BatchHeader* h, const ValidateRules* rules) noexcept nogil:
+    """Whether a client's batch of exactly n bytes is one of the usual ones, and right but for its CRC: uncompressed,
+    create timestamps within the rules, no transaction, records as record_head_usual takes them. False says nothing:
+    batch_validate knows whether, and why, the batch is refused. With a rule of LogAppendTime, none is usual."""
+    cdef RecordHead head
+    cdef const uint8_t* end = p + n
+    cdef int32_t i
+    cdef int64_t timestamp, max_timestamp = -1, oldest, newest
+    if batch_header(p, n, h) != STATUS_OK or batch_bytes(h) != n:
+        return False
+    if (
+        h.base_offset != 0 or h.attributes != 0 or h.records_count <= 0 or rules.timestamp_type != 0
+        or h.last_offset_delta != h.records_count - 1 or (h.producer_id >= 0 and h.base_sequence < 0)
+        or rules.now_ms < 0
+    ):
+        return False
+    oldest = rules.now_ms - rules.timestamp_before_max_ms
+    newest = rules.now_ms
+    if rules.timestamp_after_max_ms > INT64_MAX - newest:
+        newest = INT64_MAX
+    else:
+        newest += rules.timestamp_after_max_ms
+    p += HEADER_BYTES
+    for i in range(h.records_count):
+        p = record_head_usual(p, end, &head)
+        if p == NULL or head.offset_delta != i or (head.key_length < 0 and rules.require_keys):
+            return False
+        timestamp = <int64_t>(<uint64_t>h.base_timestamp + <uint64_t>head.timestamp_delta)
+        if timestamp < oldest or timestamp > newest:
+            return False
+        if timestamp > max_timestamp:
+            max_timestamp = timestamp
+    return p == end and max_timestamp == h.max_timestamp
 
 # Header, CRC, attributes, records (compressed ones too, within rules.decompressed_bytes_max) and what Kafka's
 # LogValidator asks of a batch. The buffer holds exactly one batch (n is its size, or InvalidRecord). `owner` is

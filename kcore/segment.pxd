@@ -65,6 +65,13 @@ cdef class Segment:
         self, const uint8_t* p, Py_ssize_t n, const BatchHeader* h, int64_t base_offset,
         int32_t leader_epoch, int rewrite_type, int64_t max_timestamp,
     ) except NULL
+    # The same for a batch that batch_usual() took, with its CRC checked on the way. False: nothing happened, because
+    # the CRC is wrong, there is no room yet, or the segment has to roll; the long way knows which.
+    cdef bint append_usual(
+        self, const uint8_t* p, Py_ssize_t n, const BatchHeader* h, int64_t base_offset, int32_t leader_epoch,
+        int64_t now_ms, int64_t segment_bytes, int64_t segment_ms,
+    ) except -1
+    cdef int publish(self, Py_ssize_t n, int64_t last_offset, int64_t max_timestamp) except -1
     cdef int open_write(self, Py_ssize_t more) except -1
     cdef int open_read(self) except -1
     cdef int load_indexes(self) except -1
