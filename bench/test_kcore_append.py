@@ -45,14 +45,22 @@ def directory() -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-def batches_of(size: int) -> tuple[bytes, int]:
+def batches_of(size: int) -> tuple[bytearray, int]:
     """Distinct batches one after the other, of one record each, and the bytes of each."""
     source = random.Random(size)
-    made = [build([(None, source.randbytes(size), (), NOW_MS)]) for _ in range(8)]
-    return b"".join(made) * max(1, SOURCE_BYTES // (8 * len(made[0]))), len(made[0])
+    made = [
+        build(
+            [(None, source.randbytes(size), (), NOW_MS)],
+            producer_id=7,
+            producer_epoch=0,
+            base_sequence=0,
+        )
+        for _ in range(8)
+    ]
+    return bytearray(b"".join(made) * max(1, SOURCE_BYTES // (8 * len(made[0])))), len(made[0])
 
 
-def copy_s(compiled: Any, directory: Path, batches: bytes, size: int, count: int) -> float:
+def copy_s(compiled: Any, directory: Path, batches: bytearray, size: int, count: int) -> float:
     """One round of the yardstick."""
     path = directory / "map"
     with open(path, "w+b") as file:
@@ -67,11 +75,11 @@ def copy_s(compiled: Any, directory: Path, batches: bytes, size: int, count: int
 
 
 def append_s(
-    compiled: Any, directory: Path, batches: bytes, size: int, count: int, ahead: bool
+    compiled: Any, directory: Path, batches: bytearray, size: int, count: int, ahead: bool
 ) -> float:
     """One round of appends, with the room for them taken before or on the way."""
     log = Log.open(str(directory / "t-0"), LogConfig(), now_ms=NOW_MS, clean=True)
-    log.append(batches[:size], leader_epoch=0, now_ms=NOW_MS)
+    log.append(build([(None, b"first", (), NOW_MS)]), leader_epoch=0, now_ms=NOW_MS)
     if ahead:
         compiled.populate(log, size * (count + 2))
     taken = compiled.append(log, batches, size, count, NOW_MS)
