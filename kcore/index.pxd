@@ -2,6 +2,10 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+cdef enum:
+    OFFSET_ENTRY = 8
+    TIME_ENTRY = 12
+
 cdef class Entries:                 # a big-endian array exactly as in the file; buffer protocol
     cdef uint8_t* data
     cdef Py_ssize_t size            # bytes in use
@@ -18,7 +22,6 @@ cdef class OffsetIndex:             # 8 bytes an entry: relative offset, positio
     cdef int append(self, int64_t offset, int32_t position) except -1
     cdef int64_t last_offset(self) noexcept nogil
     cdef Py_ssize_t count(self) noexcept nogil
-    cdef bint is_full(self) noexcept nogil
     # Position of the last entry at or below the offset, 0 when there is none.
     cdef int32_t position_for(self, int64_t offset) noexcept nogil
     # The last entry whose position is at most that; its offset and position, (-1, 0) when none.
@@ -38,7 +41,6 @@ cdef class TimeIndex:               # 12 bytes an entry: timestamp, relative off
     cdef int64_t last_timestamp(self) noexcept nogil
     cdef int64_t last_offset(self) noexcept nogil
     cdef Py_ssize_t count(self) noexcept nogil
-    cdef bint is_full(self) noexcept nogil
     cdef int64_t offset_for(self, int64_t timestamp) noexcept nogil   # of the last entry at or below, else base
     cdef int cut(self, int64_t offset) except -1
     cdef int save(self) except -1
@@ -49,3 +51,13 @@ cdef class TransactionIndex:        # 34 bytes an entry; the file exists only wh
     cdef bint dirty                 # not yet fsynced
     cdef bint loaded
     cdef object encode(self, list entries)
+
+
+cdef inline bint offset_index_full(OffsetIndex index) noexcept:
+    """Whether the file may hold no further entry; without a call, for the append path."""
+    return index.entries.size >= index.entries_max * OFFSET_ENTRY
+
+
+cdef inline bint time_index_full(TimeIndex index) noexcept:
+    """The same; one place is kept for the entry that is added when the segment becomes inactive."""
+    return index.entries.size >= (index.entries_max - 1) * TIME_ENTRY

@@ -34,8 +34,6 @@ from kcore import syscalls
 from kcore.errors import CorruptFile
 
 cdef enum:
-    OFFSET_ENTRY = 8
-    TIME_ENTRY = 12
     ABORTED_ENTRY = 34
 
 cdef int64_t INT32_MAX = 0x7FFFFFFF
@@ -134,9 +132,6 @@ cdef class OffsetIndex:
         if self.entries.size == 0:
             return self.base_offset
         return self.base_offset + <int32_t>load_be32(self.entries.data + self.entries.size - OFFSET_ENTRY)
-
-    cdef bint is_full(self) noexcept nogil:
-        return self.entries.size >= self.entries_max * OFFSET_ENTRY
 
     cdef int32_t position_for(self, int64_t offset) noexcept nogil:
         cdef const uint8_t* data = self.entries.data
@@ -258,7 +253,7 @@ cdef class TimeIndex:
         cdef int64_t relative = offset - self.base_offset
         if timestamp <= self.last_timestamp():
             return 0
-        if not when_full and self.is_full():
+        if not when_full and time_index_full(self):
             raise ValueError(f"{self.path} is full")
         if relative < 0 or relative > INT32_MAX:
             raise ValueError(f"offset {offset} does not fit into the index of {self.base_offset}")
@@ -281,10 +276,6 @@ cdef class TimeIndex:
         if self.entries.size == 0:
             return self.base_offset
         return self.base_offset + <int32_t>load_be32(self.entries.data + self.entries.size - 4)
-
-    cdef bint is_full(self) noexcept nogil:
-        # One place is kept for the entry that is added when the segment becomes inactive.
-        return self.entries.size >= (self.entries_max - 1) * TIME_ENTRY
 
     cdef int64_t offset_for(self, int64_t timestamp) noexcept nogil:
         cdef const uint8_t* data = self.entries.data

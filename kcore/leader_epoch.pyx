@@ -39,9 +39,6 @@ cdef class LeaderEpochCache:
     def __len__(self):
         return self.count
 
-    cdef int32_t latest_epoch(self) noexcept nogil:
-        return self.items[self.count - 1].epoch if self.count else -1
-
     cdef int reserve(self, Py_ssize_t wanted) except -1:
         cdef Py_ssize_t capacity = self.capacity if self.capacity else 4
         cdef void* grown

@@ -86,6 +86,11 @@ cdef class Log:
         self, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms, AppendedStruct* out,
     ) except -1
 
+    cdef int append_any(
+        self, object owner, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms,
+        AppendedStruct* out,
+    ) except -1
+
     # Inner parts; the caller holds the lock.
     cdef uint32_t stage(self, Segment segment, const uint8_t* p, Py_ssize_t n, int codec) except? 0
     cdef int give_up(self, object error) except -1

@@ -37,7 +37,7 @@ has forgotten which pages were dirty (T7).
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
-from kcore.leader_epoch cimport LeaderEpochCache
+from kcore.leader_epoch cimport LeaderEpochCache, newest_epoch
 from kcore.producer_state cimport CHECK_DUPLICATE, DuplicateBatch, ProducerEntry, ProducerStateTable
 from kcore.record_batch cimport (
     ATTR_CODEC, ATTR_CONTROL, BatchHeader, STATUS_OK, ValidateResult, ValidateRules,
@@ -159,6 +159,15 @@ cdef class Log:
         self, object owner, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms,
         AppendedStruct* out,
     ) except -1:
+        if self.append_usual(p, n, leader_epoch, now_ms, out):
+            return 0
+        return self.append_any(owner, p, n, leader_epoch, now_ms, out)
+
+    cdef int append_any(
+        self, object owner, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms,
+        AppendedStruct* out,
+    ) except -1:
+        """append_client() for every batch, usual or not."""
         cdef BatchHeader h
         cdef ValidateRules rules
         cdef ValidateResult result
@@ -166,8 +175,6 @@ cdef class Log:
         cdef uint32_t crc
         cdef object recompressed
         cdef const uint8_t[::1] view
-        if self.append_usual(p, n, leader_epoch, now_ms, out):
-            return 0
         self.acquire()
         try:
             self.check_open()
@@ -213,7 +220,7 @@ cdef class Log:
         # instruction would wait here until the copy of the batch before has reached memory.
         if (
             n > self.usual_bytes_max or self.held or self.closed or self.failure.offline
-            or leader_epoch > self.leader_epochs.latest_epoch()
+            or leader_epoch > newest_epoch(self.leader_epochs)
         ):
             return False
         self.rules.now_ms = now_ms
@@ -360,7 +367,7 @@ cdef class Log:
         """Puts one checked batch at base_offset. The lock is held; OSError: the disk failed."""
         cdef uint8_t* stored
         cdef Segment active
-        if leader_epoch > self.leader_epochs.latest_epoch():
+        if leader_epoch > newest_epoch(self.leader_epochs):
             self.assign_epoch(leader_epoch, base_offset)
         if self.active.should_roll(
             n, base_offset + h.last_offset_delta, max_timestamp, now_ms, self.segment_bytes, self.segment_ms

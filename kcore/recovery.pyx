@@ -28,7 +28,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from kcore.index cimport OffsetIndex, TimeIndex
 from kcore.log cimport Log
-from kcore.leader_epoch cimport LeaderEpochCache
+from kcore.leader_epoch cimport LeaderEpochCache, newest_epoch
 from kcore.mapped_file cimport Mapping
 from kcore.record_batch cimport BatchHeader, STATUS_OK, batch_bytes, batch_header
 from kcore.segment cimport Segment
@@ -344,7 +344,7 @@ cdef int collect_epochs(Log log) except -1:
         while position < segment.end:
             if batch_header(mapping.data + position, segment.end - position, &h) != STATUS_OK:
                 break
-            if h.leader_epoch > log.leader_epochs.latest_epoch():
+            if h.leader_epoch > newest_epoch(log.leader_epochs):
                 log.leader_epochs.assign_entry(h.leader_epoch, h.base_offset)
             position += batch_bytes(&h)
         segment.idle()
@@ -355,7 +355,7 @@ cdef int add_epochs(Log log, Opening opening) except -1:
     """Adds the epochs that the checked segments begin; returns whether any was new."""
     cdef int changed = 0
     for epoch, base_offset in opening.epochs:
-        if epoch > log.leader_epochs.latest_epoch():
+        if epoch > newest_epoch(log.leader_epochs):
             changed |= log.leader_epochs.assign_entry(epoch, base_offset)
     return changed
 

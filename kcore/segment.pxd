@@ -1,5 +1,6 @@
 # kcore.segment: one .log file with its indexes.
 
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 from kcore.index cimport OffsetIndex, TimeIndex, TransactionIndex
@@ -20,6 +21,7 @@ cdef class LogSlice:
     cpdef bint was_resident(self, int64_t now_ms) noexcept  # `resident`, as it was within the last 100 ms
 
 
+@cython.final
 cdef class Segment:
     cdef readonly str path                  # without suffix
     cdef readonly int64_t base_offset

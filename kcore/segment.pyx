@@ -22,6 +22,7 @@ Life of a segment's map::
 Locks: the Log's lock covers every change; reads rely on the GIL and on `end` being published last.
 """
 
+cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.memoryview cimport PyMemoryView_FromObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
@@ -29,7 +30,9 @@ from libc.string cimport memcpy, memset
 
 from kcore.crc32c cimport crc32c_copy
 from kcore.endian cimport load_be32, load_be64
-from kcore.index cimport OffsetIndex, TimeIndex, TransactionIndex
+from kcore.index cimport (
+    OffsetIndex, TimeIndex, TransactionIndex, offset_index_full, time_index_full,
+)
 from kcore.mapped_file cimport Mapping, map_readonly, map_writable
 from kcore.record_batch cimport (
     AT_ATTRIBUTES, AT_BATCH_LENGTH, AT_LAST_OFFSET_DELTA, AT_MAGIC, AT_MAX_TIMESTAMP, BatchHeader, HEADER_BYTES,
@@ -179,6 +182,7 @@ cdef class LogSlice:
             raise_errno(self.mapping.path)
 
 
+@cython.final
 cdef class Segment:
     """See the drawing above. `path` is without the suffix."""
 
@@ -454,7 +458,7 @@ cdef class Segment:
             return True
         if self.offset_index is None:
             self.load_indexes()
-        if self.offset_index.is_full() or self.time_index.is_full():
+        if offset_index_full(self.offset_index) or time_index_full(self.time_index):
             return True
         if self.end == 0:
             return False
