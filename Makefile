@@ -73,7 +73,7 @@ asan: $(VENV)/.built $(VENV)/.extra-test  ## kcore's tests and the C consumers u
 	@command -v cmake >/dev/null 2>&1 || { echo "the C consumers are left out: no cmake here"; exit 0; }; \
 	cmake --preset asan -DPython_EXECUTABLE=$(abspath $(PY)) >/dev/null && cmake --build --preset asan >/dev/null && ctest --preset asan
 
-fuzz: $(VENV)/.built $(VENV)/.extra-test  ## fuzz the batch parser, the LZ4 reader, the request decoders and the compiled group requests under ASan, SECONDS_EACH each
+fuzz: $(VENV)/.built $(VENV)/.extra-test  ## fuzz the batch parser, the append, the LZ4 reader, the request decoders and the compiled group requests under ASan, SECONDS_EACH each
 	@$(PY) .ci/asan.py --fuzz $(SECONDS_EACH)
 
 crash: $(VENV)/.built $(VENV)/.extra-test  ## CYCLES of kill -9 under load, then of groups, then power cuts; resumes, appends to the ledger

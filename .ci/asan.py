@@ -13,7 +13,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "asan"
-FUZZERS = ("tests.fuzz.batch", "tests.fuzz.lz4", "tests.fuzz.request", "tests.fuzz.groups")
+FUZZERS = (
+    "tests.fuzz.batch",
+    "tests.fuzz.append",
+    "tests.fuzz.lz4",
+    "tests.fuzz.request",
+    "tests.fuzz.groups",
+)
 TESTS = (
     "tests/kcore",
     "tests/fuzz",
