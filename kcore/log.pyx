@@ -26,6 +26,10 @@ Life of an append (one copy)::
        --> header with offset and epoch --> index entries --> end published
        --> producer state, aborted transactions --> unlock
 
+The usual batch (append_usual: uncompressed, next in its producer's sequence, with room in map and segment) goes a
+shorter way to the same end: header and records are looked at first, then it is summed and copied, then the end
+moves. It takes no lock, because it never lets the GIL go, and what it does not take it leaves to the long way.
+
 A refused batch leaves zeros too: what is behind the end may be looked at by a recovery. A batch that has to
 be compressed anew, is small, or has no room in this map, is copied when it has been accepted.
 
