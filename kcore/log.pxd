@@ -81,11 +81,6 @@ cdef class Log:
     )
     cdef Py_ssize_t floor_segment(self, int64_t offset) noexcept
 
-    # append_client() for what nearly every batch is. False: nothing happened, append_client() has to look closer.
-    cdef bint append_usual(
-        self, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms, AppendedStruct* out,
-    ) except -1
-
     cdef int append_any(
         self, object owner, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms,
         AppendedStruct* out,

@@ -48,7 +48,7 @@ from kcore.record_batch cimport (
     batch_bytes, batch_check_crc, batch_crc, batch_header, batch_load, batch_open, batch_usual,
     batch_validate_rest, raise_status,
 )
-from kcore.segment cimport LogSlice, Segment, new_segment
+from kcore.segment cimport LogSlice, Segment, ask_ahead, copy_checked, has_room, new_segment
 from kcore.syscalls cimport raise_errno
 
 import errno
@@ -74,6 +74,52 @@ cdef enum:
     NOGIL_BYTES = 65536             # sums of that size let the GIL go
     STAGED_BYTES_MIN = 512          # below it, a copy of its own costs nothing
 cdef int64_t INT64_MAX = 0x7FFFFFFFFFFFFFFF
+
+
+cdef inline bint append_usual(
+    Log log, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms, AppendedStruct* out
+) except -1:
+    """append_client() for what nearly every batch is. False: nothing happened, append_any() has to look closer.
+
+    Nothing here wants the header's address, so that it stays in registers: what is stored waits for its turn
+    behind the copy of the batch before.
+    """
+    cdef BatchHeader h
+    cdef ProducerEntry* producer = NULL
+    cdef Segment segment = log.active
+    cdef int64_t base_offset = log.log_end_offset, last_offset
+    # It never lets the GIL go, which therefore is lock enough while nobody holds the other one: an atomic
+    # instruction would wait here until the copy of the batch before has reached memory.
+    if (
+        n > log.usual_bytes_max or log.held or log.closed or log.failure.offline
+        or leader_epoch > newest_epoch(log.leader_epochs)
+    ):
+        return False
+    ask_ahead(segment)
+    log.rules.now_ms = now_ms
+    if not batch_usual(p, n, &h, &log.rules):
+        return False
+    last_offset = base_offset + h.last_offset_delta
+    if h.producer_id >= 0:
+        producer = log.producers.next_in_order(h.producer_id, h.producer_epoch, h.base_sequence)
+        if producer == NULL:
+            return False
+    if not has_room(segment, n, last_offset, h.max_timestamp, now_ms, log.segment_bytes, log.segment_ms):
+        return False
+    if not copy_checked(segment, p, n, h.crc, base_offset, leader_epoch):
+        return False
+    segment.publish(n, last_offset, h.max_timestamp)
+    log.log_end_offset = last_offset + 1
+    if producer != NULL:
+        log.producers.note(producer, h.base_sequence, h.last_offset_delta, last_offset, h.max_timestamp)
+    out.base_offset = base_offset
+    out.last_offset = last_offset
+    out.log_append_time_ms = -1
+    out.log_start_offset = log.log_start_offset
+    out.max_timestamp_ms = h.max_timestamp
+    out.leader_epoch = leader_epoch
+    out.duplicate = False
+    return True
 
 
 cdef class Log:
@@ -163,7 +209,7 @@ cdef class Log:
         self, object owner, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms,
         AppendedStruct* out,
     ) except -1:
-        if self.append_usual(p, n, leader_epoch, now_ms, out):
+        if append_usual(self, p, n, leader_epoch, now_ms, out):
             return 0
         return self.append_any(owner, p, n, leader_epoch, now_ms, out)
 
@@ -213,42 +259,6 @@ cdef class Log:
             self.give_up(error)
         self.release()
         return 0
-
-    cdef bint append_usual(
-        self, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms, AppendedStruct* out,
-    ) except -1:
-        cdef BatchHeader h
-        cdef ProducerEntry* producer = NULL
-        cdef int64_t base_offset = self.log_end_offset
-        # It never lets the GIL go, which therefore is lock enough while nobody holds the other one: an atomic
-        # instruction would wait here until the copy of the batch before has reached memory.
-        if (
-            n > self.usual_bytes_max or self.held or self.closed or self.failure.offline
-            or leader_epoch > newest_epoch(self.leader_epochs)
-        ):
-            return False
-        self.rules.now_ms = now_ms
-        if not batch_usual(p, n, &h, &self.rules):
-            return False
-        if h.producer_id >= 0:
-            producer = self.producers.next_in_order(&h)
-            if producer == NULL:
-                return False
-        if not self.active.append_usual(
-            p, n, &h, base_offset, leader_epoch, now_ms, self.segment_bytes, self.segment_ms
-        ):
-            return False
-        self.log_end_offset = self.active.next_offset
-        if producer != NULL:
-            self.producers.note(producer, &h, base_offset)
-        out.base_offset = base_offset
-        out.last_offset = base_offset + h.last_offset_delta
-        out.log_append_time_ms = -1
-        out.log_start_offset = self.log_start_offset
-        out.max_timestamp_ms = h.max_timestamp
-        out.leader_epoch = leader_epoch
-        out.duplicate = False
-        return True
 
     cdef int give_up(self, object error) except -1:
         """The end of a change that failed: lets the lock go, and the log too if it was the disk."""

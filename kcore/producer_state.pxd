@@ -71,10 +71,13 @@ cdef class ProducerStateTable:
     # Before the append. Call it only when h.producer_id >= 0 (it answers CHECK_NEW otherwise).
     # origin is one of ORIGIN_*; 1 and 0 mean "from a client" and "from a leader".
     cdef int check(self, const BatchHeader* h, int origin, DuplicateBatch* dup) except -1
-    # The entry of a producer whose batch is simply the next one: same epoch, next sequence, no transaction. NULL says
-    # nothing: check() knows. After the append, note() is then what update() is. Nothing may come in between.
-    cdef ProducerEntry* next_in_order(self, const BatchHeader* h) noexcept nogil
-    cdef void note(self, ProducerEntry* entry, const BatchHeader* h, int64_t base_offset) noexcept nogil
+    # The entry of a producer whose batch (no control batch, in no transaction) is simply the next one: same epoch, next
+    # sequence, no transaction open. NULL says nothing: check() knows. After the append, note() is then what update()
+    # is. Nothing may come in between. Numbers, not the header: on the append path it has no address.
+    cdef ProducerEntry* next_in_order(self, int64_t producer_id, int16_t epoch, int32_t base_sequence) noexcept nogil
+    cdef void note(
+        self, ProducerEntry* entry, int32_t base_sequence, int32_t offset_delta, int64_t last_offset, int64_t timestamp
+    ) noexcept nogil
     # Before the append of a control batch by a coordinator; transaction_version as in KIP-890 (0, 1, 2).
     cdef int check_marker(
         self, const BatchHeader* h, const uint8_t* batch, Py_ssize_t n, int transaction_version

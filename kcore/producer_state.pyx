@@ -424,21 +424,20 @@ cdef class ProducerStateTable:
             f"sequence {h.base_sequence} of producer {h.producer_id} does not follow {last}"
         )
 
-    cdef ProducerEntry* next_in_order(self, const BatchHeader* h) noexcept nogil:
-        cdef ProducerEntry* entry = self.find(h.producer_id)
+    cdef ProducerEntry* next_in_order(self, int64_t producer_id, int16_t epoch, int32_t base_sequence) noexcept nogil:
+        cdef ProducerEntry* entry = self.find(producer_id)
         if (
-            entry == NULL or entry.producer_epoch != h.producer_epoch or entry.batches_count == 0
-            or entry.txn_first_offset >= 0 or h.attributes & (ATTR_TRANSACTIONAL | ATTR_CONTROL)
-            or h.base_sequence != last_sequence(entry) + <int64_t>1
+            entry == NULL or entry.producer_epoch != epoch or entry.batches_count == 0
+            or entry.txn_first_offset >= 0 or base_sequence != last_sequence(entry) + <int64_t>1
         ):
             return NULL
         return entry
 
-    cdef void note(self, ProducerEntry* entry, const BatchHeader* h, int64_t base_offset) noexcept nogil:
-        remember(
-            entry, batch_last_sequence(h), h.last_offset_delta, base_offset + h.last_offset_delta, h.max_timestamp
-        )
-        entry.last_timestamp = h.max_timestamp
+    cdef void note(
+        self, ProducerEntry* entry, int32_t base_sequence, int32_t offset_delta, int64_t last_offset, int64_t timestamp
+    ) noexcept nogil:
+        remember(entry, sequence_add(base_sequence, offset_delta), offset_delta, last_offset, timestamp)
+        entry.last_timestamp = timestamp
 
     cdef int check_marker(
         self, const BatchHeader* h, const uint8_t* batch, Py_ssize_t n, int transaction_version

@@ -28,14 +28,13 @@ from cpython.memoryview cimport PyMemoryView_FromObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
-from kcore.crc32c cimport crc32c_copy
 from kcore.endian cimport load_be32, load_be64
 from kcore.index cimport (
     OffsetIndex, TimeIndex, TransactionIndex, offset_index_full, time_index_full,
 )
 from kcore.mapped_file cimport Mapping, map_readonly, map_writable
 from kcore.record_batch cimport (
-    AT_ATTRIBUTES, AT_BATCH_LENGTH, AT_LAST_OFFSET_DELTA, AT_MAGIC, AT_MAX_TIMESTAMP, BatchHeader, HEADER_BYTES,
+    AT_BATCH_LENGTH, AT_LAST_OFFSET_DELTA, AT_MAGIC, AT_MAX_TIMESTAMP, BatchHeader, HEADER_BYTES,
     LENGTH_MIN, LOG_OVERHEAD, batch_assign, batch_crc_copy, batch_set_max_timestamp,
 )
 from kcore.syscalls cimport raise_errno
@@ -243,28 +242,6 @@ cdef class Segment:
             self.first_timestamp_known = True
         self.publish(n, last_offset, max_timestamp)
         return target
-
-    cdef bint append_usual(
-        self, const uint8_t* p, Py_ssize_t n, const BatchHeader* h, int64_t base_offset, int32_t leader_epoch,
-        int64_t now_ms, int64_t segment_bytes, int64_t segment_ms,
-    ) except -1:
-        cdef Mapping mapping = self.mapping
-        cdef uint8_t* target
-        cdef int64_t last_offset = base_offset + h.last_offset_delta
-        if (
-            mapping is None or not mapping.writable or self.end == 0 or self.end + n > mapping.populated
-            or self.should_roll(n, last_offset, h.max_timestamp, now_ms, segment_bytes, segment_ms)
-        ):
-            return False
-        target = mapping.data + self.end
-        # Without its first bytes no recovery takes what stands there for a batch, and they come last.
-        if crc32c_copy(0, target + AT_ATTRIBUTES, p + AT_ATTRIBUTES, n - AT_ATTRIBUTES) != h.crc:
-            memset(target, 0, n)
-            return False
-        memcpy(target, p, AT_ATTRIBUTES)
-        batch_assign(target, base_offset, leader_epoch)
-        self.publish(n, last_offset, h.max_timestamp)
-        return True
 
     cdef int publish(self, Py_ssize_t n, int64_t last_offset, int64_t max_timestamp) except -1:
         """Index entries for the batch of n bytes that stands behind the end, and the end moved over it."""
