@@ -244,6 +244,7 @@ cdef class Segment:
             self.offset_index.append(last_offset, <int32_t>position)
             self.time_index.maybe_append(self.max_timestamp, self.max_timestamp_offset, False)
             self.bytes_since_index = 0
+            self.index_room = False
         self.bytes_since_index += n
         tick += 1
         self.used = tick
@@ -306,6 +307,7 @@ cdef class Segment:
                 return self.rebuild_indexes()
         self.time_index = time_index
         self.offset_index = offset_index
+        self.index_room = False
         return 0
 
     cdef int rebuild_indexes(self) except -1:
@@ -342,6 +344,7 @@ cdef class Segment:
         self.bytes_since_index = self.end - indexed
         self.time_index = time_index
         self.offset_index = offset_index
+        self.index_room = False
         self.rebuilt = True
         return 0
 
@@ -424,10 +427,13 @@ cdef class Segment:
             return True
         if last_offset - self.base_offset > INT32_MAX or last_offset < self.base_offset:
             return True
-        if self.offset_index is None:
-            self.load_indexes()
-        if self.offset_index.is_full() or self.time_index.is_full():
-            return True
+        # Both indexes are asked once an entry, not once a batch: they are four cache lines.
+        if not self.index_room or self.offset_index is None:
+            if self.offset_index is None:
+                self.load_indexes()
+            if self.offset_index.is_full() or self.time_index.is_full():
+                return True
+            self.index_room = True
         if self.end == 0:
             return False
         if not self.first_timestamp_known:
