@@ -54,7 +54,7 @@ cdef class TransactionIndex:        # 34 bytes an entry; the file exists only wh
 
 
 cdef inline bint offset_index_full(OffsetIndex index) noexcept:
-    """Whether the file may hold no further entry; without a call, for the append path."""
+    """Whether the file may hold no further entry; without a call."""
     return index.entries.size >= index.entries_max * OFFSET_ENTRY
 
 

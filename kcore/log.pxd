@@ -34,35 +34,38 @@ cdef struct AppendedStruct:
 
 
 cdef class Log:
-    cdef readonly str path
-    cdef readonly object config                 # LogConfig
-    cdef readonly object topic_id
-    cdef readonly LogDirFailure failure
-    cdef readonly LeaderEpochCache leader_epochs
-    cdef readonly ProducerStateTable producers
-    cdef public object recovery_report          # RecoveryReport
-    cdef list segment_list                      # Segment, ascending base offset, never empty while open
+    # What every append reads and writes comes first and stays together: with thousands of logs each cache line is a
+    # miss (bench/GROWTH.md).
     cdef Segment active
+    cdef readonly LogDirFailure failure
     cdef readonly int64_t log_start_offset
     cdef readonly int64_t log_end_offset
     cdef readonly int64_t recovery_point        # everything below is on disk for good
+    cdef bint held                              # whether somebody has the lock; written and read with the GIL
+    cdef readonly bint closed
+    cdef Py_ssize_t usual_bytes_max             # batches up to there may go the usual way; 0: none
+    cdef int32_t epoch_known                    # of the last append, while leader_epochs has an entry for it; else -1
+    cdef int64_t segment_bytes                  # from here to the rules: cached from the config
+    cdef int64_t segment_ms
+    cdef int64_t max_message_bytes
+    cdef ValidateRules rules
+    cdef readonly ProducerStateTable producers
+    cdef list segment_list                      # Segment, ascending base offset, never empty while open
+
+    cdef readonly str path
+    cdef readonly object config                 # LogConfig
+    cdef readonly object topic_id
+    cdef readonly LeaderEpochCache leader_epochs
+    cdef public object recovery_report          # RecoveryReport
     cdef readonly int64_t last_flush_ms
     cdef readonly int64_t truncations           # grows by one with every truncation
-    cdef readonly bint closed
     cdef bint names_dirty                       # a name in the directory is not yet durable
     cdef bint epochs_dirty                      # leader-epoch-checkpoint lacks something: the next flush's first work
     cdef list unsynced                          # paths of small files that the next flush must sync
     cdef list deletions                         # (due_ms, path) of ".deleted" files
     cdef int64_t last_snapshot_offset
     cdef pthread_mutex_t lock                   # held while the log changes; reads take none
-    cdef bint held                              # whether it is; written and read with the GIL
     cdef object flush_lock                      # one flush at a time
-    # cached from the config
-    cdef int64_t segment_bytes
-    cdef int64_t segment_ms
-    cdef int64_t max_message_bytes
-    cdef ValidateRules rules
-    cdef Py_ssize_t usual_bytes_max             # batches up to there may go the usual way; 0: none
 
     # One batch of a produce request: validated, offsets assigned, one copy. Raises what append() raises.
     # The bytes at p are never modified. owner keeps them alive (may be None for C callers).

@@ -92,7 +92,7 @@ cdef inline bint append_usual(
     # instruction would wait here until the copy of the batch before has reached memory.
     if (
         n > log.usual_bytes_max or log.held or log.closed or log.failure.offline
-        or leader_epoch > newest_epoch(log.leader_epochs)
+        or leader_epoch != log.epoch_known
     ):
         return False
     ask_ahead(segment)
@@ -138,6 +138,7 @@ cdef class Log:
         self.last_snapshot_offset = -1
         self.last_flush_ms = 0
         self.leader_epochs = LeaderEpochCache()
+        self.epoch_known = -1
         self.producers = ProducerStateTable(config.producer_id_expiration_ms)
         self.update_config(config)
 
@@ -381,8 +382,10 @@ cdef class Log:
         """Puts one checked batch at base_offset. The lock is held; OSError: the disk failed."""
         cdef uint8_t* stored
         cdef Segment active
-        if leader_epoch > newest_epoch(self.leader_epochs):
-            self.assign_epoch(leader_epoch, base_offset)
+        if leader_epoch != self.epoch_known:
+            if leader_epoch > newest_epoch(self.leader_epochs):
+                self.assign_epoch(leader_epoch, base_offset)
+            self.epoch_known = leader_epoch
         if self.active.should_roll(
             n, base_offset + h.last_offset_delta, max_timestamp, now_ms, self.segment_bytes, self.segment_ms
         ):

@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from kcore.crc32c cimport crc32c_copy
-from kcore.index cimport OffsetIndex, TimeIndex, TransactionIndex, offset_index_full, time_index_full
+from kcore.index cimport OffsetIndex, TimeIndex, TransactionIndex
 from kcore.mapped_file cimport Mapping
 from kcore.record_batch cimport AT_ATTRIBUTES, BatchHeader, batch_assign
 
@@ -25,39 +25,41 @@ cdef class LogSlice:
 
 @cython.final
 cdef class Segment:
-    cdef readonly str path                  # without suffix
-    cdef readonly int64_t base_offset
+    # What every append reads and writes comes first and stays together, as in Log.
     cdef Mapping mapping                    # None while idle
     cdef Py_ssize_t end                     # bytes of whole batches; published last
     cdef int64_t next_offset
+    cdef readonly int64_t base_offset
     cdef int64_t max_timestamp              # -1: none known
     cdef int64_t max_timestamp_offset
-    cdef bint max_timestamp_known
     cdef int64_t first_timestamp            # of the first batch, -1: none
-    cdef bint first_timestamp_known
-    cdef int64_t created_ms
     cdef int64_t jitter_ms
     cdef Py_ssize_t bytes_since_index
-    cdef Py_ssize_t size_max                # segment.bytes when it was made
     cdef Py_ssize_t index_interval
-    cdef Py_ssize_t index_bytes
+    cdef int64_t used                       # tick of the last use, for the pool of open maps
+    cdef Py_ssize_t staged                  # bytes of the batch that stage() has put behind the end, 0: none
     cdef OffsetIndex offset_index           # None while idle
-    cdef TimeIndex time_index
-    cdef TransactionIndex transaction_index
+    cdef bint first_timestamp_known
+    cdef bint max_timestamp_known
+    cdef bint index_room                    # both indexes are known to take at least one entry more
+    cdef bint busy                          # its map is in use without the GIL
     cdef bint active
-    cdef bint preallocate
-    cdef bint deleted
+    cdef int pins                           # slices that are out, of any map this file had
+
     cdef int64_t hint_offset                # the last read ended here ...
     cdef Py_ssize_t hint_position           # ... at this byte
-    cdef int64_t used                       # tick of the last use, for the pool of open maps
-
-    cdef Py_ssize_t synced_end              # bytes that a sync has covered
     cdef Py_ssize_t hot_from                # appended by this process from here on
-    cdef Py_ssize_t staged                  # bytes of the batch that stage() has put behind the end, 0: none
-    cdef bint busy                          # its map is in use without the GIL
-    cdef int pins                           # slices that are out, of any map this file had
-    cdef Segment ancestor                   # the same file of an earlier Log whose slices were still out
+    cdef readonly str path                  # without suffix
+    cdef TimeIndex time_index
+    cdef TransactionIndex transaction_index
+    cdef int64_t created_ms
+    cdef Py_ssize_t size_max                # segment.bytes when it was made
+    cdef Py_ssize_t index_bytes
+    cdef bint preallocate
+    cdef bint deleted
     cdef readonly bint rebuilt              # its indexes had to be made anew
+    cdef Py_ssize_t synced_end              # bytes that a sync has covered
+    cdef Segment ancestor                   # the same file of an earlier Log whose slices were still out
 
     # Copies all but the header of a batch of n bytes to where append() will put it, and gives its CRC on the way;
     # 0 when there is no room in this map, -1 with errno. Until append() took it, or after unstage(), nothing is there.
@@ -83,6 +85,7 @@ cdef class Segment:
     # None when everything in the segment lies below the offset.
     cdef LogSlice read(self, int64_t offset, Py_ssize_t bytes_max, int64_t end_offset, bint at_least_one)
     cdef LogSlice slice_at(self, int64_t offset, Py_ssize_t position, Py_ssize_t stop, int64_t next_offset)
+    cdef bint find_index_room(self) noexcept            # sets index_room; the indexes are loaded
     cdef bint should_roll(
         self, Py_ssize_t n, int64_t last_offset, int64_t max_timestamp, int64_t now_ms,
         int64_t segment_bytes, int64_t segment_ms,
@@ -131,10 +134,8 @@ cdef inline bint has_room(
     if (
         mapping is None or not mapping.writable or segment.end == 0 or segment.end + n > mapping.populated
         or segment.end > segment_bytes - n or <uint64_t>(last_offset - segment.base_offset) > 0x7FFFFFFF
-        or segment.offset_index is None or not segment.first_timestamp_known
+        or segment.offset_index is None or not segment.index_room or not segment.first_timestamp_known
     ):
-        return False
-    if offset_index_full(segment.offset_index) or time_index_full(segment.time_index):
         return False
     if segment.first_timestamp >= 0:
         waited = max_timestamp - segment.first_timestamp

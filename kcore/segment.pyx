@@ -253,6 +253,7 @@ cdef class Segment:
             self.offset_index.append(last_offset, <int32_t>self.end)
             self.time_index.maybe_append(self.max_timestamp, self.max_timestamp_offset, False)
             self.bytes_since_index = 0
+            self.find_index_room()
         self.bytes_since_index += n
         tick += 1
         self.used = tick
@@ -315,6 +316,7 @@ cdef class Segment:
                 return self.rebuild_indexes()
         self.time_index = time_index
         self.offset_index = offset_index
+        self.index_room = False
         return 0
 
     cdef int rebuild_indexes(self) except -1:
@@ -351,6 +353,7 @@ cdef class Segment:
         self.bytes_since_index = self.end - indexed
         self.time_index = time_index
         self.offset_index = offset_index
+        self.index_room = False
         self.rebuilt = True
         return 0
 
@@ -424,6 +427,10 @@ cdef class Segment:
             made.hot = True
         return made
 
+    cdef bint find_index_room(self) noexcept:
+        self.index_room = not (offset_index_full(self.offset_index) or time_index_full(self.time_index))
+        return self.index_room
+
     cdef bint should_roll(
         self, Py_ssize_t n, int64_t last_offset, int64_t max_timestamp, int64_t now_ms,
         int64_t segment_bytes, int64_t segment_ms,
@@ -433,9 +440,10 @@ cdef class Segment:
             return True
         if last_offset - self.base_offset > INT32_MAX or last_offset < self.base_offset:
             return True
+        # Both indexes are asked once an entry, not once a batch: they are four cache lines.
         if self.offset_index is None:
             self.load_indexes()
-        if offset_index_full(self.offset_index) or time_index_full(self.time_index):
+        if not self.index_room and not self.find_index_room():
             return True
         if self.end == 0:
             return False

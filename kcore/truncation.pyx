@@ -98,6 +98,7 @@ def truncate_to(Log log, int64_t offset):
         if log.log_end_offset < log.log_start_offset:
             start_over(log, log.log_start_offset if log.log_start_offset < offset else offset, min(log.log_start_offset, offset))
             return True
+        log.epoch_known = -1
         if log.leader_epochs.truncate_from_end(log.log_end_offset):
             log.save_epochs()
         remove_snapshots(log, log.log_end_offset)
@@ -128,6 +129,7 @@ cdef int start_over(Log log, int64_t offset, int64_t log_start_offset) except -1
     remove_snapshots(log, -1)
     log.producers.clear()
     log.leader_epochs.clear()
+    log.epoch_known = -1
     log.save_epochs()
     syscalls.fsync_dir(log.path)
     return 0

@@ -5,34 +5,36 @@ cimport cython
 from kcore.log cimport Log
 
 cdef class Partition:
-    cdef readonly str topic
-    cdef readonly bytes topic_id
-    cdef readonly long index
-    cdef readonly long broker_id
+    # What every produce and fetch looks at comes first and stays together, as in kcore.log.Log.
     cdef public Log log
-    cdef public object directory
-    cdef readonly long leader_id
-    cdef readonly long leader_epoch
-    cdef readonly long partition_epoch
-    cdef readonly tuple replicas
-    cdef readonly tuple isr
-    cdef public bint leads
-    cdef readonly bint alone
-    cdef public bint offline
-    cdef public long min_isr_setting
     cdef readonly long long log_start_offset
     cdef readonly long long last_stable_offset
     cdef readonly long long high_watermark
     cdef readonly long long log_end_offset
+    cdef public list fetch_waiters
+    cdef public object queued_append
+    cdef public long long flush_messages
+    cdef readonly long leader_epoch
+    cdef public bint leads
+    cdef readonly bint alone
+    cdef public bint offline
+    cdef readonly bint internal
+    cdef public bint transactional
+    cdef public object append_waiters
+
+    cdef readonly str topic
+    cdef readonly bytes topic_id
+    cdef readonly long index
+    cdef readonly long broker_id
+    cdef public object directory
+    cdef readonly long leader_id
+    cdef readonly long partition_epoch
+    cdef readonly tuple replicas
+    cdef readonly tuple isr
+    cdef public long min_isr_setting
     cdef readonly long long leader_epoch_start_offset
     cdef readonly dict followers
-    cdef public list fetch_waiters
-    cdef public object append_waiters
-    cdef public object queued_append
-    cdef public bint transactional
     cdef public object verifications
-    cdef public long long flush_messages
-    cdef readonly bint internal
 
     @cython.locals(
         log=Log, end=cython.longlong, start=cython.longlong, mark=cython.longlong, stable=cython.longlong, moved=cython.bint

@@ -51,7 +51,8 @@ class Partition:
         log_start_offset, last_stable_offset, high_watermark, log_end_offset: in this order, never
         decreasing but by
             truncation.
-        fetch_waiters: delayed fetches to look at again when the high watermark moves.
+        fetch_waiters: delayed fetches to look at again when the high watermark moves, None when
+            there are none (an append to one of thousands does not have to touch an empty list).
         append_waiters: deque of (required end offset, waiter) for acks=all, ascending; None
             before the first (an empty deque is as large as all the rest of an idle partition).
         queued_append: tail of the chain of off-loop appends, None when there is none.
@@ -85,7 +86,7 @@ class Partition:
         self.log_end_offset = 0
         self.leader_epoch_start_offset = 0
         self.followers: dict[int, FollowerState] = {}
-        self.fetch_waiters: list[Any] = []
+        self.fetch_waiters: list[Any] | None = None
         self.append_waiters: deque[tuple[int, Any]] | None = None
         self.queued_append: Any = None
         self.transactional = False

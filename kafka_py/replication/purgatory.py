@@ -75,6 +75,9 @@ class FetchPurgatory:
         """Look at ``waiter`` when one of ``partitions`` moves; expire it at ``deadline_ms``."""
         for partition in partitions:
             waiters = partition.fetch_waiters
+            if waiters is None:
+                partition.fetch_waiters = [waiter]
+                continue
             # Waiters answered through another partition are dropped before the list can grow on
             # them.
             if len(waiters) >= 16 and sum(w.done for w in waiters) > len(waiters) // 2:
@@ -108,10 +111,10 @@ class FetchPurgatory:
                 waiters = partition.fetch_waiters
                 if not waiters:
                     continue
-                partition.fetch_waiters = []
+                partition.fetch_waiters = None
                 kept = [w for w in waiters if not w.done and not w.attempt()]
                 # An answer may have let somebody new wait here meanwhile.
-                partition.fetch_waiters = kept + partition.fetch_waiters
+                partition.fetch_waiters = kept + (partition.fetch_waiters or []) or None
 
     def next_deadline_ms(self) -> int | None:
         """When :meth:`expire` has work next, None when nobody waits."""

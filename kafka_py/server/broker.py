@@ -270,6 +270,8 @@ class Broker:
             wait_for_flush=self._flusher.waits,
             fetch_bytes_max=self.config["fetch.max.bytes"],
             off_loop_bytes=OFF_LOOP_BYTES,
+            sessions=node.sessions,
+            monotonic_ms=self._clock.monotonic_ms,
         )
         self._hub = Hub(node, self._loop, self._limits, self._fast, self._flusher)
         node.flusher = self._flusher

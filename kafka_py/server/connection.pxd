@@ -5,6 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath
 from kafka_py.server.blocks cimport Block, Blocks, Intake
 from kafka_py.server.fast_path cimport FastPath
+from kafka_py.server.fetch_session cimport FetchSession
 from kafka_py.server.output cimport Output
 from kafka_py.server.replies cimport Peer, Reply
 
@@ -87,7 +88,9 @@ cdef class Connection(Peer):
     cdef int keep_rest(self, Block block, Py_ssize_t at) except -1
     cdef object text(self, const uint8_t* p, Py_ssize_t size)
     cdef int queue_made(self, Py_ssize_t start) except -1
-    cdef object context(self, int key, int version, int32_t correlation, object client_id, Py_ssize_t frame_bytes)
+    cdef object context(
+        self, int key, int version, int32_t correlation, object client_id, Py_ssize_t frame_bytes, FetchSession session
+    )
     cdef int later(self, object awaitable, Py_ssize_t frame_bytes, bint reads_only) except -1
     cdef int stop_writer(self) except -1
     cdef int stop_reading(self) except -1

@@ -23,7 +23,9 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath, quick_header
 from kafka_py.server.blocks cimport Block, Blocks, Body, Intake
-from kafka_py.server.fast_path cimport ANSWERED, BROKEN, DECLINED, HUNGRY, SILENT, WAITING, FastPath, skip_tags
+from kafka_py.server.fast_path cimport FastPath, skip_tags
+from kafka_py.server.fetch_session cimport FetchSession
+from kafka_py.server.outcomes cimport ANSWERED, BROKEN, DECLINED, HUNGRY, SILENT, WAITING
 from kafka_py.server.output cimport Output, put
 from kafka_py.server.replies cimport AppendReply, CommitReply, Peer, Reply
 from kafka_py.server.waiting_fetch cimport WaitingFetch
@@ -419,10 +421,11 @@ cdef class Connection(Peer):
     def take_again(self, waiting):
         """By the message tables after all: a fetch that waited, and is not as usual any more."""
         cdef Reply reply
-        version, correlation, client_id, body, reply = waiting.request
+        cdef FetchSession session
+        version, correlation, client_id, body, session, reply = waiting.request
         if self.closed:
             return
-        context = self.context(KEY_FETCH, version, correlation, client_id, reply.request_bytes)
+        context = self.context(KEY_FETCH, version, correlation, client_id, reply.request_bytes, session)
         try:
             result = self.hub.dispatch(self.hub.node, self.hub.route(self.role, KEY_FETCH, version), context, body)
         except Exception as error:
@@ -485,6 +488,7 @@ cdef class Connection(Peer):
         cdef Body lent
         cdef object row = self.hub.route(self.role, key, version)
         cdef object buffer, result, context
+        cdef FetchSession session
         if row is None:
             if key != KEY_API_VERSIONS:
                 self.end_with(f"no API {key} version {version} on listener {self.listening.name}")
@@ -494,7 +498,7 @@ cdef class Connection(Peer):
                 self.end_with("no ApiVersions on this listener")
                 return 0
             # An unknown version of ApiVersions is answered in version 0 whatever the request's body is (KIP-511).
-            context = self.context(key, -1, correlation, client_id, frame_bytes)
+            context = self.context(key, -1, correlation, client_id, frame_bytes, None)
             return self.answer(unsupported_api_versions(context), frame_bytes)
         if row.api.request_header_version(version) >= 2:
             skip = skip_tags(body, n)
@@ -512,7 +516,9 @@ cdef class Connection(Peer):
             lent.size = n
             block.lent = True
             buffer = memoryview(lent)
-        context = self.context(key, version, correlation, client_id, frame_bytes)
+        session = self.hub.fast.session
+        self.hub.fast.session = None
+        context = self.context(key, version, correlation, client_id, frame_bytes, session)
         try:
             result = self.hub.dispatch(self.hub.node, row, context, buffer)
         except (CloseConnection, ProtocolError) as error:
@@ -522,10 +528,12 @@ cdef class Connection(Peer):
             return self.answer(result, frame_bytes)
         return self.later(result, frame_bytes, key == KEY_FETCH)
 
-    cdef object context(self, int key, int version, int32_t correlation, object client_id, Py_ssize_t frame_bytes):
+    cdef object context(
+        self, int key, int version, int32_t correlation, object client_id, Py_ssize_t frame_bytes, FetchSession session
+    ):
         return RequestContext(
             key, version, correlation, client_id, self.listening.name, self.host, self.principal,
-            self.hub.fast.now_ms, self.role, self, frame_bytes,
+            self.hub.fast.now_ms, self.role, self, frame_bytes, None, session,
         )
 
     cdef int later(self, object awaitable, Py_ssize_t frame_bytes, bint reads_only) except -1:

@@ -74,6 +74,8 @@ class RequestContext:
     request_bytes: int = 0
     #: Of a CreateTopics: the topics whose configs the caller may see; None for all.
     describable_topics: frozenset[str] | None = None
+    #: Of a Fetch: the session that has taken it already (its epoch, what it adds and forgets).
+    fetch_session: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,12 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from kafka_py.protocol.cursor cimport Cursor
 from kafka_py.replication.partition cimport Partition
+from kafka_py.server.fetch_session cimport FetchSession
+from kafka_py.server.fetch_wire cimport FetchHead
 from kafka_py.server.output cimport Output
+from kafka_py.server.session_fetch cimport SessionFetch
 
 cdef struct Topic:
     const uint8_t* name
@@ -19,15 +23,6 @@ cdef struct Piece:
     Py_ssize_t size
     int64_t offset
     Py_ssize_t bytes_max
-
-cdef enum Outcome:
-    DECLINED = 0        # nothing happened; the general path has to do it
-    ANSWERED = 1        # the reply is in the output
-    SILENT = 2          # done, and there is no reply (acks=0)
-    WAITING = 3         # the reply is in the output, and must not be sent before `waits` came true
-    BROKEN = 4          # acks=0 and it failed: close the connection, as Kafka does
-    HUNGRY = 5          # a fetch without its minimum of bytes: it may wait for `max_wait_ms` for `awaited`
-
 
 # How long the tagged fields of a request header at p are; -1: malformed, or too many.
 cdef Py_ssize_t skip_tags(const uint8_t* p, Py_ssize_t n) noexcept nogil
@@ -50,6 +45,9 @@ cdef class FastPath:
     cdef int32_t timeout_ms     # of the last produce
     cdef int32_t max_wait_ms    # of the last fetch that was HUNGRY
     cdef list awaited           # its partitions
+    cdef SessionFetch in_session
+    cdef public FetchSession session    # that has taken the last fetch, while that is not answered
+    cdef FetchHead head         # of the last fetch in a session
     cdef Output scratch         # where the answer to a fetch that waited is made
 
     # Whether a transactional batch's transaction is open there: then nobody has to be asked. `first` is such a batch
@@ -58,5 +56,6 @@ cdef class FastPath:
     cdef bytes key(self, const uint8_t* name, Py_ssize_t size)
     cdef int produce(self, Output out, object owner, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation) except -1
     cdef int fetch(self, Output out, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation) except -1
+    cdef int fetch_in_session(self, Output out, Cursor* c, int version, int32_t correlation) except -1
     cdef int append_all(self, Output out, object owner, int version, int32_t correlation, int acks, Topic* topics, int topics_count, Piece* pieces) except -1
     cdef int put_fetched(self, Output out, int version, int32_t correlation, int isolation, Topic* topics, int topics_count, Piece* pieces, list slices) except -1

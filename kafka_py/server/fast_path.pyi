@@ -1,9 +1,10 @@
 """Types of kafka_py.server.fast_path; what it does is said in fast_path.pyx."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kafka_py.replication.replica_manager import ReplicaManager
+from kafka_py.server.fetch_session import FetchSession, FetchSessions
 
 class FastPath:
     """The compiled Produce and Fetch; one for all connections of a node."""
@@ -15,6 +16,8 @@ class FastPath:
     permitted: Mapping[bytes, bool] | None
     #: Producer ids whose transactional produces wait for their coordinator: none overtakes them.
     verifying: dict[int, Any]
+    #: What has taken the last fetch, while that is not answered.
+    session: FetchSession | None
     produced: int
     fetched: int
     def request(self, key: int, version: int, body: bytes | memoryview) -> tuple[int, bytes]:
@@ -26,4 +29,6 @@ class FastPath:
         wait_for_flush: bool,
         fetch_bytes_max: int,
         off_loop_bytes: int,
+        sessions: FetchSessions | None = None,
+        monotonic_ms: Callable[[], int] | None = None,
     ) -> None: ...

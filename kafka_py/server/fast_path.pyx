@@ -17,7 +17,11 @@ from kafka_py.protocol.cursor cimport (
     Cursor, has, no_tags, point, read16, read32, read64, read8, read_count, read_uvarint,
 )
 from kafka_py.replication.partition cimport Partition
+from kafka_py.server.fetch_session cimport FetchSession
+from kafka_py.server.fetch_wire cimport is_ascii, put_count, put_fetched_partition, put_topic, read_topic
+from kafka_py.server.outcomes cimport ANSWERED, BROKEN, DECLINED, HUNGRY, SILENT, TAKEN, WAITING
 from kafka_py.server.output cimport Output, patch32, put, put8, put16, put32, put64, put_uvarint, room
+from kafka_py.server.session_fetch cimport SessionFetch
 from kcore.endian cimport load_be16, load_be64, store_be16, store_be32, store_be64
 from kcore.log cimport AppendedStruct, Log
 from kcore.producer_state cimport ProducerEntry
@@ -31,7 +35,6 @@ cdef enum:
     HEADER_TAGS_MAX = 64
     TOPICS_MAX = 64
     PIECES_MAX = 256
-    COPIED_MAX = 16384
     BATCH_HEADER = 61
     CODEC_MASK = 7
     TRANSACTIONAL = 0x10
@@ -39,29 +42,6 @@ cdef enum:
     AT_ATTRIBUTES = 21
     AT_PRODUCER = 43            # id, then epoch
     PRODUCER_BYTES = 10
-
-cdef inline bint is_ascii(const uint8_t* p, Py_ssize_t n) noexcept nogil:
-    """Whether text is surely well formed; other text is judged by the general path."""
-    cdef Py_ssize_t i
-    for i in range(n):
-        if p[i] >= 0x80:
-            return False
-    return True
-
-cdef inline Py_ssize_t read_topic(Cursor* c, bint by_id, bint flexible, const uint8_t** name) noexcept nogil:
-    cdef int64_t size
-    if by_id:
-        size = 16
-    elif flexible:
-        size = read_uvarint(c) - 1
-    else:
-        size = read16(c)
-    if size <= 0 or not has(c, size):
-        c.bad = True
-        return 0
-    name[0] = c.p
-    c.p += size
-    return size
 
 
 cdef Py_ssize_t skip_tags(const uint8_t* p, Py_ssize_t n) noexcept nogil:
@@ -105,12 +85,17 @@ cdef class FastPath:
     ``now_ms`` is set at every wake-up; ``wait_for_flush`` says whether acks=all waits for the disk; batches that are
     compressed and longer than ``off_loop_bytes`` are left to the general path, which checks them in a worker. Where the
     node has an authorizer, ``permitted`` is set for every request: a topic that the caller may not use is declined.
+    ``sessions`` are those of fetches, None for none; ``monotonic_ms`` is what they age by.
     """
 
-    def __init__(self, replicas, *, bint wait_for_flush, Py_ssize_t fetch_bytes_max, Py_ssize_t off_loop_bytes):
+    def __init__(
+        self, replicas, *, bint wait_for_flush, Py_ssize_t fetch_bytes_max, Py_ssize_t off_loop_bytes, sessions=None,
+        monotonic_ms=None,
+    ):
         self.by_name = replicas.by_name
         self.by_id = replicas.by_id
         self.fetches = replicas.fetches
+        self.in_session = SessionFetch(replicas, sessions, monotonic_ms)
         self.wait_for_flush = wait_for_flush
         self.fetch_bytes_max = fetch_bytes_max
         self.off_loop_bytes = off_loop_bytes
@@ -259,7 +244,7 @@ cdef class FastPath:
             put_count(out, topics_count, flexible)
         for t in range(topics_count):
             if acks:
-                put_topic(out, version >= 13, flexible, &topics[t])
+                put_topic(out, version >= 13, flexible, topics[t].name, topics[t].size)
                 put_count(out, topics[t].count, flexible)
             for i in range(topics[t].first, topics[t].first + topics[t].count):
                 partition = <Partition>pieces[i].partition
@@ -296,14 +281,14 @@ cdef class FastPath:
     cdef int fetch(
         self, Output out, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation
     ) except -1:
-        """A sessionless Fetch request body of versions 4 to 18 from a consumer."""
+        """A Fetch request body of versions 4 to 18 from a consumer; in a session it is `in_session`'s."""
         cdef Cursor c
         cdef Topic topics[TOPICS_MAX]
         cdef Piece pieces[PIECES_MAX]
         cdef bint flexible = version >= 12
         cdef bint by_id = version >= 13
         cdef int topics_count, pieces_count = 0, t, i, isolation
-        cdef int32_t max_wait_ms, min_bytes, epoch
+        cdef int32_t max_wait_ms, min_bytes, session_id, epoch
         cdef int64_t count, limit
         cdef Py_ssize_t bytes_left, bytes_max, total = 0, readable = 0
         cdef dict hosted, found
@@ -319,8 +304,13 @@ cdef class FastPath:
         bytes_left = min(<Py_ssize_t>read32(&c), self.fetch_bytes_max)
         min_bytes = <int32_t>min(<Py_ssize_t>min_bytes, bytes_left)
         isolation = read8(&c)
-        if version >= 7 and (read32(&c) != 0 or read32(&c) != -1):
-            return DECLINED
+        if version >= 7:
+            session_id = read32(&c)
+            epoch = read32(&c)
+            if session_id != 0 or epoch != -1:
+                self.head.max_wait_ms, self.head.min_bytes, self.head.bytes_max = max_wait_ms, min_bytes, bytes_left
+                self.head.session_id, self.head.epoch, self.head.isolation = session_id, epoch, isolation
+                return self.fetch_in_session(out, &c, version, correlation)
         count = read_count(&c, flexible)
         if c.bad or isolation < 0 or isolation > 1 or count < 1 or count > TOPICS_MAX:
             return DECLINED
@@ -411,6 +401,20 @@ cdef class FastPath:
         self.put_fetched(out, version, correlation, isolation, topics, topics_count, pieces, slices)
         return ANSWERED
 
+    cdef int fetch_in_session(self, Output out, Cursor* c, int version, int32_t correlation) except -1:
+        cdef SessionFetch path = self.in_session
+        cdef int outcome = path.first(out, c, &self.head, version, correlation, self.permitted, self.now_ms)
+        if outcome == ANSWERED:
+            self.fetched += 1
+        elif outcome != DECLINED:
+            self.session = path.session
+            path.session = None
+        if outcome == HUNGRY:
+            self.max_wait_ms = self.head.max_wait_ms
+            self.awaited = path.awaited
+            path.awaited = None
+        return outcome
+
     cdef int put_fetched(
         self, Output out, int version, int32_t correlation, int isolation, Topic* topics, int topics_count,
         Piece* pieces, list slices,
@@ -429,7 +433,7 @@ cdef class FastPath:
             put32(out, 0)
         put_count(out, topics_count, flexible)
         for t in range(topics_count):
-            put_topic(out, version >= 13, flexible, &topics[t])
+            put_topic(out, version >= 13, flexible, topics[t].name, topics[t].size)
             put_count(out, topics[t].count, flexible)
             for i in range(topics[t].first, topics[t].first + topics[t].count):
                 put_fetched_partition(
@@ -442,19 +446,6 @@ cdef class FastPath:
         patch32(out, start, <int32_t>(out.unsent - unsent - 4))
         return 0
 
-
-cdef inline int put_count(Output out, Py_ssize_t count, bint flexible) except -1:
-    if flexible:
-        return put_uvarint(out, count + 1)
-    return put32(out, <int32_t>count)
-
-cdef inline int put_topic(Output out, bint by_id, bint flexible, const Topic* topic) except -1:
-    if not by_id:
-        if flexible:
-            put_uvarint(out, topic.size + 1)
-        else:
-            put16(out, <int16_t>topic.size)
-    return put(out, topic.name, topic.size)
 
 cdef int put_text(Output out, object text) except -1:
     """A compact or plain nullable string of Produce v8+, None as null; plain in version 8 alone."""
@@ -512,32 +503,4 @@ cdef int put_produce_error(Output out, int version, int32_t index, object proble
             put32(out, batch_index)
             put_plain_text(out, text)
         put_plain_text(out, problem.message)
-    return 0
-
-cdef int put_fetched_partition(
-    Output out, int version, int32_t index, Partition partition, int isolation, LogSlice piece
-) except -1:
-    cdef bint flexible = version >= 12
-    cdef Py_ssize_t size = 0 if piece is None else piece.size
-    put32(out, index)
-    put16(out, 0)
-    put64(out, partition.high_watermark)
-    put64(out, partition.last_stable_offset)
-    if version >= 5:
-        put64(out, partition.log_start_offset)
-    # Aborted transactions: null for read_uncommitted, an empty list for read_committed.
-    if flexible:
-        put8(out, 1 if isolation else 0)
-    else:
-        put32(out, 0 if isolation else -1)
-    if version >= 11:
-        put32(out, -1)
-    put_count(out, size, flexible)
-    if size:
-        if size <= COPIED_MAX:
-            put(out, piece.data, size)
-        else:
-            out.put_external(piece, size)
-    if flexible:
-        put8(out, 0)
     return 0

@@ -1,8 +1,12 @@
+# cython: annotation_typing=False
 """Incremental fetch sessions (KIP-227): what a fetcher asked for, remembered between its requests.
 
 Sans-IO. A session is a set of partitions in the order in which they are served: whoever got data
 goes to the end, so that no partition starves. A reply of an incremental fetch names only partitions
 that have something new to say.
+
+The module is compiled through ``fetch_session.pxd``, so that ``session_fetch.pyx`` can serve the
+same sessions without Python calls.
 
     request (session id, epoch)      | context
     ---------------------------------+--------------------------------------------------------------
@@ -36,15 +40,34 @@ Key = tuple[bytes | str, int]
 
 
 class SessionPartition:
-    """What is asked of one partition, and what was last said of it."""
+    """What is asked of one partition, and what was last said of it.
 
-    __slots__ = ("asked", "high_watermark", "log_start_offset", "topic")
+    Attributes:
+        key: its topic as the fetcher names it, and its index.
+        hosted_as: the topic's id, or its name in UTF-8: by this the replicas are found.
+        current_leader_epoch, fetch_offset, last_fetched_epoch, partition_max_bytes: as asked.
+        reader_log_start_offset: where a follower's own log begins, -1 for consumers.
+        high_watermark, log_start_offset: what was last said, -1 before.
+    """
 
-    def __init__(self, topic: bytes | str, asked: FetchRequest.FetchPartition) -> None:
-        self.topic = topic
-        self.asked = asked
+    def __init__(
+        self, key: Key, hosted_as: bytes, asked: FetchRequest.FetchPartition | None
+    ) -> None:
+        self.key = key
+        self.hosted_as = hosted_as
+        self.index = key[1]
         self.high_watermark = -1
         self.log_start_offset = -1
+        if asked is not None:
+            self.ask(asked)
+
+    def ask(self, asked: FetchRequest.FetchPartition) -> None:
+        """Take over what a request asks of it."""
+        self.current_leader_epoch = asked.current_leader_epoch
+        self.fetch_offset = asked.fetch_offset
+        self.last_fetched_epoch = asked.last_fetched_epoch
+        self.reader_log_start_offset = asked.log_start_offset
+        self.partition_max_bytes = asked.partition_max_bytes
 
     def has_news(self, said: Any) -> bool:
         """Whether a reply about this partition must be sent; takes note of what it says."""
@@ -67,8 +90,6 @@ class SessionPartition:
 class FetchSession:
     """One fetcher's partitions; `epoch` is that of its next request."""
 
-    __slots__ = ("by_id", "created_ms", "epoch", "id", "partitions", "privileged", "used_ms")
-
     def __init__(self, session_id: int, *, privileged: bool, by_id: bool, now_ms: int) -> None:
         self.id = session_id
         self.privileged = privileged
@@ -80,12 +101,12 @@ class FetchSession:
 
     def update(self, request: FetchRequest) -> None:
         """Take over what a request adds, changes and forgets."""
-        for key, partition in asked_of(request, self.by_id):
+        for key, hosted_as, asked in asked_of(request, self.by_id):
             known = self.partitions.get(key)
             if known is None:
-                self.partitions[key] = partition
+                self.partitions[key] = SessionPartition(key, hosted_as, asked)
             else:
-                known.asked = partition.asked
+                known.ask(asked)
         for topic in request.forgotten_topics_data:
             name = topic.topic_id if self.by_id else topic.topic
             for index in topic.partitions:
@@ -128,7 +149,9 @@ class FetchSessions:
         """`random`: a `random.Random` or its like; session ids are drawn from it."""
         self.slots = slots
         self._random = random
+        #: By id, in the order of their last use.
         self._sessions: dict[int, FetchSession] = {}
+        self._newest: FetchSession | None = None
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -142,7 +165,7 @@ class FetchSessions:
         by_id = version >= FIRST_TOPIC_ID_VERSION
         if request.session_epoch in (INITIAL_EPOCH, FINAL_EPOCH):
             self._sessions.pop(request.session_id, None)
-            partitions = dict(asked_of(request, by_id))
+            partitions = named_in(request, by_id)
             return FetchContext(partitions, by_id=by_id, full=request.session_epoch == 0)
         session = self._sessions.get(request.session_id)
         error = None
@@ -158,12 +181,23 @@ class FetchSessions:
         if not session.partitions:
             # What was named and forgotten by the same request is served this once.
             del self._sessions[session.id]
-            return FetchContext(dict(asked_of(request, by_id)), by_id=by_id)
+            return FetchContext(named_in(request, by_id), by_id=by_id)
+        self.use(session, now_ms)
+        return self.resume(session)
+
+    def resume(self, session: FetchSession) -> FetchContext:
+        """How to serve a request that its session has taken already."""
+        return FetchContext(session.partitions, by_id=session.by_id, session=session)
+
+    def use(self, session: FetchSession, now_ms: int) -> None:
+        """An incremental request of the session's next epoch: it is the last one used now."""
         session.used_ms = now_ms
-        # Dictionaries keep their order: moving to the end makes the first the least recently used.
-        self._sessions[session.id] = self._sessions.pop(session.id)
         session.epoch = next_epoch(session.epoch)
-        return FetchContext(session.partitions, by_id=by_id, session=session)
+        if self._newest is not session:
+            # Dictionaries keep their order: moving to the end makes the first the least recently
+            # used.
+            self._sessions[session.id] = self._sessions.pop(session.id)
+            self._newest = session
 
     def begin(self, context: FetchContext, *, follower: bool, now_ms: int) -> int:
         """A session for a full fetch; its id, 0 when there is no place for one."""
@@ -179,6 +213,7 @@ class FetchSessions:
         session = FetchSession(session_id, privileged=follower, by_id=context.by_id, now_ms=now_ms)
         session.partitions = context.partitions
         self._sessions[session_id] = session
+        self._newest = session
         return session_id
 
     def _evict(self, privileged: bool, size: int, now_ms: int) -> bool:
@@ -206,19 +241,31 @@ class FetchSessions:
         return True
 
 
-def asked_of(request: FetchRequest, by_id: bool) -> Iterator[tuple[Key, SessionPartition]]:
-    """The partitions that a request names."""
+def asked_of(
+    request: FetchRequest, by_id: bool
+) -> Iterator[tuple[Key, bytes, FetchRequest.FetchPartition]]:
+    """The partitions that a request names: key, what their topic is hosted as, what is asked."""
     for topic in request.topics:
-        name = topic.topic_id if by_id else topic.topic
+        name: bytes | str = topic.topic_id if by_id else topic.topic
+        hosted_as = topic.topic_id if by_id else topic.topic.encode()
         for partition in topic.partitions:
-            yield (name, partition.partition), SessionPartition(name, partition)
+            yield (name, partition.partition), hosted_as, partition
+
+
+def named_in(request: FetchRequest, by_id: bool) -> dict[Key, SessionPartition]:
+    """The partitions that a request names, in its order; of one named twice the last counts."""
+    return {
+        key: SessionPartition(key, hosted_as, asked)
+        for key, hosted_as, asked in asked_of(request, by_id)
+    }
 
 
 def next_epoch(epoch: int) -> int:
     """The epoch after this one; after the largest comes 1, since 0 would begin a session."""
+    # Numbers instead of their names: the compiled fetches come through here.
     if epoch < 0:
-        return FINAL_EPOCH
-    return 1 if epoch == EPOCH_MAX else epoch + 1
+        return -1
+    return 1 if epoch == 0x7FFFFFFF else epoch + 1
 
 
 def only_news(session: FetchSession, said: Iterable[tuple[Key, Any]]) -> Iterator[tuple[Key, Any]]:

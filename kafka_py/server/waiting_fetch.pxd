@@ -3,6 +3,8 @@
 from libc.stdint cimport int32_t
 
 from kafka_py.server.fast_path cimport FastPath
+from kafka_py.server.fetch_session cimport FetchSession
+from kafka_py.server.fetch_wire cimport FetchHead
 
 cdef class WaitingFetch:
     cdef FastPath fast
@@ -12,6 +14,8 @@ cdef class WaitingFetch:
     cdef object client_id
     cdef object connection              # its take_again(waiting) serves what has become unusual
     cdef object reply                   # its finish(parts) answers
+    cdef FetchSession session           # that has taken the request; None without one
+    cdef FetchHead head                 # of a request in a session
     cdef readonly long long deadline_ms
     cdef readonly bint done
 

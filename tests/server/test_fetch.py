@@ -154,7 +154,7 @@ def test_many_wait_for_one_partition(broker: Broker, wire: Wire, topic: str) -> 
     finally:
         for reader in readers:
             reader.socket.close()
-    assert not any(not w.done for w in partition_of(broker, topic).fetch_waiters)
+    assert not any(not w.done for w in partition_of(broker, topic).fetch_waiters or ())
 
 
 # -------------------------------------------------------------------------------------- sessions

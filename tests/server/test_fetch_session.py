@@ -77,7 +77,7 @@ def test_full_begins_and_incremental_goes_on(sessions: FetchSessions) -> None:
         ask((A, 1, 7), (B, 0, 3), session_id=session_id, session_epoch=1), 13, 1
     )
     assert context.session is sessions.get(session_id)
-    assert [p.asked.fetch_offset for p in context.partitions.values()] == [0, 7, 3]
+    assert [p.fetch_offset for p in context.partitions.values()] == [0, 7, 3]
     context = sessions.context(
         ask(forget=[(A, 0), (B, 9)], session_id=session_id, session_epoch=2), 13, 2
     )

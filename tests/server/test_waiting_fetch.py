@@ -31,7 +31,7 @@ def wait_until(true: Any) -> None:
 def waiters(broker: Broker, topic: str, index: int = 0) -> list[Any]:
     """Who waits for a partition."""
     partition = partition_of(broker, topic, index)
-    return [one for one in partition.fetch_waiters if not one.done]
+    return [one for one in partition.fetch_waiters or () if not one.done]
 
 
 def kinds(broker: Broker, topic: str) -> set[str]:

@@ -6,8 +6,9 @@ with data gets at least one batch (KIP-74), leaders named to who asks the wrong 
 fetch that has not got `min_bytes` waits in the purgatory for at most `max_wait_ms`. Consumers take
 READ on each topic, followers CLUSTER_ACTION on the cluster.
 
-The compiled path (`fast_path.pyx`) answers sessionless fetches; this handler answers everything,
-and the same. Pages that are not in memory are read by a worker thread before the loop touches them.
+The compiled paths answer most fetches (`fast_path.pyx` without a session, `session_fetch.pyx` in
+one); this handler answers everything, and the same. Pages that are not in memory are read by a
+worker thread before the loop touches them.
 
 Known differences: consumers always read from the leader (preferred_read_replica is -1). There is no
 tiered storage, so OFFSET_MOVED_TO_TIERED_STORAGE, which tells a follower to build its state from
@@ -55,7 +56,11 @@ class Fetch:
             self.replica_id = request.replica_state.replica_id
             self.broker_epoch = request.replica_state.replica_epoch
         self.now_ms = node.clock.monotonic_ms()
-        self.session = node.sessions.context(request, self.version, self.now_ms)
+        self.session = (
+            node.sessions.context(request, self.version, self.now_ms)
+            if context.fetch_session is None
+            else node.sessions.resume(context.fetch_session)
+        )
         self.bytes_max = min(request.max_bytes, node.config["fetch.max.bytes"])
         self.min_bytes = min(request.min_bytes, self.bytes_max)
         self.done = False
@@ -88,7 +93,7 @@ class Fetch:
             data, partition = self.read_partition(key, wanted)
             if partition is not None:
                 self.hosted[key] = partition
-                limit = max(0, min(wanted.asked.partition_max_bytes, left))
+                limit = max(0, min(wanted.partition_max_bytes, left))
                 if not cold and self.is_cold(partition, wanted, limit):
                     return readable, urgent, True
                 data = self.read_log(key, partition, wanted, limit, total == 0, cold)
@@ -106,7 +111,7 @@ class Fetch:
 
     def is_cold(self, partition: Partition, wanted: SessionPartition, limit: int) -> bool:
         """Whether reading there would wait for the disk."""
-        offset = wanted.asked.fetch_offset
+        offset = wanted.fetch_offset
         if not partition.log_start_offset <= offset < partition.log_end_offset:
             return False
         cold: bool = partition.log.is_cold(offset, limit)
@@ -154,7 +159,7 @@ class Fetch:
             return refused(index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION), None
         if partition is None:
             return failed(index, ErrorCode.NOT_LEADER_OR_FOLLOWER), None
-        error = partition.leader_error(wanted.asked.current_leader_epoch)
+        error = partition.leader_error(wanted.current_leader_epoch)
         if not error and self.follower and self.replica_id not in partition.replicas:
             error = int(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         if error == ErrorCode.KAFKA_STORAGE_ERROR and self.version <= 5:
@@ -176,7 +181,6 @@ class Fetch:
         cold: bool,
     ) -> Any:
         """Read one log within its bounds."""
-        asked = wanted.asked
         isolation = self.request.isolation_level
         data = Data(
             partition_index=key[1],
@@ -189,20 +193,22 @@ class Fetch:
         start, end = partition.log_start_offset, partition.log_end_offset
         log = partition.log
         try:
-            if asked.fetch_offset < start:
-                raise OffsetOutOfRange(f"{asked.fetch_offset} is below {start}")
-            diverging = partition.diverging_epoch(asked.last_fetched_epoch, asked.fetch_offset)
+            if wanted.fetch_offset < start:
+                raise OffsetOutOfRange(f"{wanted.fetch_offset} is below {start}")
+            diverging = partition.diverging_epoch(wanted.last_fetched_epoch, wanted.fetch_offset)
             if diverging is not None:
                 data.diverging_epoch = FetchResponse.EpochEndOffset(
                     epoch=diverging[0], end_offset=diverging[1]
                 )
                 return data
-            if asked.fetch_offset > end:
-                raise OffsetOutOfRange(f"{asked.fetch_offset} is above {end}")
+            if wanted.fetch_offset > end:
+                raise OffsetOutOfRange(f"{wanted.fetch_offset} is above {end}")
             bound = partition.limit(isolation, self.follower)
-            if asked.fetch_offset < bound:
+            if wanted.fetch_offset < bound:
                 read = log.read_cold if cold else log.read
-                piece = read(asked.fetch_offset, limit, end_offset=bound, at_least_one=at_least_one)
+                piece = read(
+                    wanted.fetch_offset, limit, end_offset=bound, at_least_one=at_least_one
+                )
                 # The slice itself, so that a long one can be sent by sendfile.
                 data.records = piece
                 if isolation == READ_COMMITTED and len(piece):
@@ -224,14 +230,13 @@ class Fetch:
             if known is None:
                 # Forgotten by a later request of its session, while a worker read.
                 continue
-            asked = known.asked
             if said.error_code or said.diverging_epoch.epoch >= 0:
                 continue
             if partition.record_follower(
                 self.replica_id,
                 broker_epoch=self.broker_epoch,
-                fetch_offset=asked.fetch_offset,
-                log_start_offset=asked.log_start_offset,
+                fetch_offset=known.fetch_offset,
+                log_start_offset=known.reader_log_start_offset,
                 now_ms=self.now_ms,
             ):
                 self.node.replicas.progressed(partition)
