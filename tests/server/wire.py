@@ -7,12 +7,13 @@ from typing import Any
 
 from kafka_py.protocol.framing import encode_request
 from kafka_py.protocol.registry import API, ApiKey
+from tests.waiting import PATIENCE_S
 
 
 class Wire:
     """One connection. `send` and `receive` may be pipelined; `call` does both."""
 
-    def __init__(self, bootstrap: str, timeout_s: float = 10.0, source: str = "") -> None:
+    def __init__(self, bootstrap: str, timeout_s: float = PATIENCE_S, source: str = "") -> None:
         """`source`: the address to connect from."""
         host, _, port = bootstrap.rpartition(":")
         self.socket = socket.create_connection(
