@@ -23,6 +23,7 @@ from tests.server.group_requests import await_coordinator
 from tests.server.messages import fetch, produce
 from tests.server.test_transactional_data import GROUP, Producer, commit, fetched
 from tests.server.wire import Wire
+from tests.waiting import PATIENCE_S
 
 TOPIC, PARTITIONS, PRODUCERS, STEPS = "random", 3, 3, 120
 SETTINGS = {"transaction.state.log.num.partitions": "2", "offsets.topic.num.partitions": "2"}
@@ -79,7 +80,7 @@ class World:
 
     def insist(self, ask: Any) -> Any:
         """Ask until the answer is none of those that ask for patience: (code, the rest)."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while (answer := ask())[0] in AGAIN:
             assert time.monotonic() < deadline, answer
             time.sleep(0.005)
@@ -199,7 +200,7 @@ class World:
         """The end: nothing is open, everything is stable."""
         for number in range(PRODUCERS):
             self.end(number, committed=True)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         ends = sum(
             self.broker.node.replicas.partition(TOPIC, p).log_end_offset  # type: ignore[union-attr]
             for p in range(PARTITIONS)
