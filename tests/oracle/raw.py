@@ -141,6 +141,10 @@ def trim(cls: type[Struct], plain: Mapping[str, Any], version: int) -> dict[str,
     return out
 
 
+#: What a busy machine may need until a broker has applied what its controller has committed. There
+#: is nothing to wait for: Kafka has no answer that says how far a broker and its coordinators are.
+SETTLE_S = 0.5
+
 #: name of a field -> what it is compared as.
 _MASKS: dict[str, Callable[[Any], Any]] = {
     "topic_id": lambda v: v if v == NO_ID else "<id>",
@@ -235,7 +239,7 @@ class Recorder:
 
     def settle(self) -> None:
         """Let a change of metadata reach the broker: answered is not yet applied, in Kafka too."""
-        time.sleep(0.15)
+        time.sleep(SETTLE_S)
 
     def note(self, question: str, answer: Any) -> None:
         """Record something that is not a reply."""
