@@ -89,6 +89,11 @@ class RawClient:
         """Close the socket."""
         self._socket.close()
 
+    def __del__(self) -> None:
+        # What a test that failed has left open is not to warn in the test that runs by then.
+        if hasattr(self, "_socket"):
+            self._socket.close()
+
 
 def batch(
     rows: Sequence[tuple[bytes | None, bytes | None]],

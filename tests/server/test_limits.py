@@ -38,16 +38,6 @@ def greeted(wire: Wire) -> bool:
         return False
 
 
-def from_address(bootstrap: str, source: str) -> Wire:
-    """A connection from another address of this machine."""
-    wire = Wire.__new__(Wire)
-    host, _, port = bootstrap.rpartition(":")
-    wire.socket = socket.create_connection((host, int(port)), 10, source_address=(source, 0))
-    wire.correlation = 0
-    wire.waiting = []
-    return wire
-
-
 def sweep(broker: Broker, now_s: float) -> None:
     """What the broker would close at a moment of the monotonic clock, if nothing came meanwhile.
 
@@ -106,7 +96,7 @@ def test_connections_of_an_address() -> None:
     with Broker(config) as broker, contextlib.ExitStack() as stack:
         for source, allowed in (("127.0.0.1", 2), ("127.0.0.2", 2), ("127.0.0.3", 1)):
             for i in range(3):
-                wire = stack.enter_context(from_address(broker.bootstrap_servers, source))
+                wire = stack.enter_context(Wire(broker.bootstrap_servers, source=source))
                 assert greeted(wire) == (i < allowed), (source, i)
 
 

@@ -50,6 +50,8 @@ class World:
     def __init__(self, seed: int, directory: Path) -> None:
         self.random = random.Random(seed)
         self.directory = directory
+        self.running = False
+        self.wire: Any = None
         self.committed: list[tuple[int, int, bytes]] = []
         self.offset = (0, -1)
         self.written = 0
@@ -61,6 +63,7 @@ class World:
         """Start, or start again: the producers connect anew and go on."""
         self.broker = Broker(SETTINGS, data=self.directory)
         self.broker.__enter__()
+        self.running = True
         self.wire = Wire(self.broker.bootstrap_servers)
         await_coordinator(self.wire, GROUP)
         if not self.producers:
@@ -74,9 +77,12 @@ class World:
 
     def stop(self) -> None:
         """Stop; open transactions stay open."""
-        for wire in (self.wire, *(one.wire for one in self.producers)):
+        wires = [one.wire for one in self.producers]
+        for wire in wires if self.wire is None else [self.wire, *wires]:
             wire.socket.close()
-        self.broker.__exit__(None, None, None)
+        if self.running:
+            self.running = False
+            self.broker.__exit__(None, None, None)
 
     def insist(self, ask: Any) -> Any:
         """Ask until the answer is none of those that ask for patience: (code, the rest)."""
@@ -220,8 +226,8 @@ class World:
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_committed_is_seen_and_nothing_else(seed: int, tmp_path: Path) -> None:
     world = World(seed, tmp_path)
-    world.start()
     try:
+        world.start()
         for _ in range(STEPS):
             world.step()
         world.check_all()

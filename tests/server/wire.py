@@ -29,6 +29,11 @@ class Wire:
     def __exit__(self, *exception: object) -> None:
         self.socket.close()
 
+    def __del__(self) -> None:
+        # What a test that failed has left open is not to warn in the test that runs by then.
+        if hasattr(self, "socket"):
+            self.socket.close()
+
     def frame(self, message: Any, version: int) -> bytes:
         """The bytes of a request."""
         self.correlation += 1
