@@ -148,7 +148,7 @@ def trim(cls: type[Struct], plain: Mapping[str, Any], version: int) -> dict[str,
 
 #: What a busy machine may need until a broker has applied what its controller has committed. There
 #: is nothing to wait for: Kafka has no answer that says how far a broker and its coordinators are.
-SETTLE_S = 0.5
+SETTLE_S = 0.3
 
 #: name of a field -> what it is compared as.
 _MASKS: dict[str, Callable[[Any], Any]] = {
@@ -242,9 +242,12 @@ class Recorder:
             return sorted(items, key=lambda i: json.dumps(i, sort_keys=True))
         return value
 
-    def settle(self) -> None:
-        """Let a change of metadata reach the broker: answered is not yet applied, in Kafka too."""
-        time.sleep(SETTLE_S)
+    def settle(self, times: int = 1) -> None:
+        """Let a change of metadata reach the broker: answered is not yet applied, in Kafka too.
+
+        ``times``: coordinators hear of it later than who describes it.
+        """
+        time.sleep(times * SETTLE_S)
 
     def note(self, question: str, answer: Any) -> None:
         """Record something that is not a reply."""

@@ -274,13 +274,13 @@ def regexes(r: Recorder) -> None:
         describe(s, group)
         both = fields(group, "m-b", 0, **words, subscribed_topic_names=["groups-a"])
         r.quiet(BEAT, 1, **both)
-        r.settle()
+        r.settle(3)
         describe(s, group)
         r.quiet(BEAT, 1, **fields(group, "m-b", -1))
         beat(s, group, "m-a", epoch, subscribed_topic_regex="(")
         gone = fields(group, "m-a", epoch, subscribed_topic_regex="")
         r.quiet(BEAT, 1, **gone)
-        r.settle()
+        r.settle(3)
         describe(s, group)
 
 
@@ -308,7 +308,7 @@ def timing_out(r: Recorder) -> None:
             row = {"name": name, "config_operation": 0, "value": value}
             resource = {"resource_type": 32, "resource_name": group, "configs": [row]}
             s.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, 1, resources=[resource])
-        r.settle()
+        r.settle(3)
         a = enter(s, "kg-session", "m-a", "groups-a")
         one = enter(s, "kg-slow", "m-a", "groups-a", rebalance_timeout_ms=1000)
         beat(s, "kg-slow", "m-a", one.member_epoch, topic_partitions=owning(topic_id, range(4)))
@@ -330,7 +330,7 @@ def assignment_interval(r: Recorder) -> None:
     resource = {"resource_type": 32, "resource_name": group, "configs": [row]}
     with Stage(r) as s:
         s.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, 1, resources=[resource])
-        r.settle()
+        r.settle(3)
         a = enter(s, group, "m-a", "groups-a")
         b = enter(s, group, "m-b", "groups-a")
         beat(s, group, "m-a", a.member_epoch, topic_partitions=owning(topic_id, range(4)))
@@ -359,15 +359,15 @@ def metadata_changes(r: Recorder) -> None:
         epoch = enter(s, group, "m-a", "grows", "grows-later").member_epoch
         more = [{"name": "grows", "count": 3, "assignments": None}]
         r.quiet(ApiKey.CREATE_PARTITIONS, 3, topics=more, timeout_ms=9000)
-        r.settle()
+        r.settle(3)
         epoch = beat(s, group, "m-a", epoch).member_epoch
         describe(s, group)
         r.create("grows-later", 1)
-        r.settle()
+        r.settle(3)
         epoch = beat(s, group, "m-a", epoch).member_epoch
         describe(s, group)
         r.quiet(ApiKey.DELETE_TOPICS, 5, topic_names=["grows-later"], timeout_ms=9000)
-        r.settle()
+        r.settle(3)
         beat(s, group, "m-a", epoch)
         describe(s, group)
 

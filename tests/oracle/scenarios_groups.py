@@ -71,7 +71,7 @@ def before_the_topic(r: Recorder) -> None:
         while r.quiet(ApiKey.LIST_GROUPS, 5).error_code:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        r.settle()
+        r.settle(3)
         s.ask(ApiKey.METADATA, 12, topics=offsets, allow_auto_topic_creation=False)
         row = {"resource_type": 2, "resource_name": "__consumer_offsets"}
         row = {**row, "configuration_keys": ["cleanup.policy", "segment.bytes", "compression.type"]}

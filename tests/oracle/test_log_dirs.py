@@ -71,7 +71,7 @@ class Directories(Recorder):
         }
         resource = {"resource_type": 4, "resource_name": "", "configs": [config]}
         self.quiet(ApiKey.INCREMENTAL_ALTER_CONFIGS, resources=[resource])
-        self.settle()
+        self.settle(2)
 
     def await_progress(self, name: str, topic: str) -> tuple[int, int, bool]:
         """Wait until something of a partition has come to a directory: (size, lag, future)."""
@@ -278,7 +278,7 @@ def test_the_tools_move_replicas(nodes: list[Node], tmp_path: Path) -> None:
                 ran = apache.tools.run(REASSIGN, *words)
                 text.append((ran.exit, ran.out))
                 recorder.settled("tools")
-                recorder.settle()
+                recorder.settle(2)
             for words in ((*where, "--verify"), (*where, "--verify", "--preserve-throttles")):
                 ran = apache.tools.run(REASSIGN, *words)
                 text.append((ran.exit, ran.out))
@@ -352,7 +352,7 @@ def test_there_and_back_over_moved_directories(
             target = NAMES[turn % 3] if target != NAMES[turn % 3] else NAMES[(turn + 1) % 3]
             r.alter((target, "chain", [0, 1, 2]))
             r.settled("chain")
-            r.settle()
+            r.settle(2)
             r.close()
             if ending == "stop":
                 node.stop()
