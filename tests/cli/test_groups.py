@@ -83,14 +83,14 @@ class Running:
 
     def wait_assigned(self):
         """Until it says so."""
-        assert self._assigned.wait(30), self.told
+        assert self._assigned.wait(60), self.told
 
     def stop(self, number=signal.SIGINT):
         """(status, stdout)."""
         self.process.send_signal(number)
         out = self.process.stdout.read()
-        status = self.process.wait(30)
-        self._reader.join(30)
+        status = self.process.wait(60)
+        self._reader.join(60)
         self.process.stdout.close()
         self.process.stderr.close()
         return status, out
@@ -275,8 +275,8 @@ def test_consume_ends_when_nobody_reads_it_any_more(bootstrap):
     running = Running(bootstrap, "orders", "--group", "piped", "--from-beginning")
     assert running.process.stdout.readline().startswith("orders-")
     running.process.stdout.close()
-    assert running.process.wait(30) == 0
-    running._reader.join(30)
+    assert running.process.wait(60) == 0
+    running._reader.join(60)
     running.process.stderr.close()
     assert "left group piped" in running.told[-1]
 

@@ -4,6 +4,7 @@
 
 import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -56,10 +57,12 @@ log.retention.check.interval.ms=300000
 
 
 def free_port():
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, of those that no connection is given by chance meanwhile."""
+    while True:
+        port = random.randrange(21_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def start(*arguments):
@@ -93,14 +96,18 @@ def serving(*arguments):
 def stopped(process, number=signal.SIGTERM):
     """The exit status after a signal, and what was on stderr."""
     process.send_signal(number)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     return process.returncode, err
 
 
 def refused(*arguments):
     """(exit status, stderr) of a node that does not start."""
     process = start(*arguments)
-    out, err = process.communicate(timeout=30)
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
     assert out == ""
     assert "Traceback" not in err
     return process.returncode, err
@@ -108,7 +115,7 @@ def refused(*arguments):
 
 def connects(port):
     """Whether somebody listens."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5):
+    with socket.create_connection(("127.0.0.1", port), timeout=30):
         return True
 
 

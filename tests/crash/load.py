@@ -174,7 +174,7 @@ class Producer:
             due += sent.count
         return due
 
-    def _read(self, conn: wire.Connection, timeout_s: float = 15.0) -> list[wire.Stored]:
+    def _read(self, conn: wire.Connection, timeout_s: float = 45.0) -> list[wire.Stored]:
         deadline = time.monotonic() + timeout_s
         offset = 0
         out: list[wire.Stored] = []
@@ -211,7 +211,7 @@ class Load:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def create(self, port: int, timeout_s: float = 20.0) -> None:
+    def create(self, port: int, timeout_s: float = 45.0) -> None:
         """Make the topic; retried while the broker says that it is not there yet."""
         deadline = time.monotonic() + timeout_s
         while True:

@@ -62,8 +62,11 @@ class MovingLoad(Load):
 
     def verify_places(self, port: int) -> None:
         """After a while every partition is in one directory. Raises Violation."""
-        client = RawClient(port)
-        deadline = time.monotonic() + 15
+        with contextlib.closing(RawClient(port)) as client:
+            self._await_places(client)
+
+    def _await_places(self, client: RawClient) -> None:
+        deadline = time.monotonic() + 45
         while True:
             reply = client.call(DescribeLogDirsRequest(topics=None), 4)
             places = sorted(
@@ -74,11 +77,10 @@ class MovingLoad(Load):
                 if found.name == self.topic
             )
             if places == [(index, False) for index in range(len(self.producers))]:
-                break
+                return
             if time.monotonic() > deadline:
                 raise Violation(f"(partition, future) in the directories: {places}")
             time.sleep(0.05)
-        client.close()
 
 
 def load_for(node: Node, seed: int) -> Load:

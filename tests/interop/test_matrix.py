@@ -168,7 +168,7 @@ def test_administration(name: str, client: Get) -> None:
     _eventually(lambda: topic not in one.topics())
 
 
-def _eventually(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def _eventually(condition: Callable[[], bool], timeout_s: float = 40.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "not within the time"

@@ -73,7 +73,7 @@ def read(
 
 def until_equal(found: Callable[[], Any], expected: Any) -> None:
     """The end of a transaction is answered when it is decided; its markers may come later."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 40
     while (got := found()) != expected and time.monotonic() < deadline:
         time.sleep(0.05)
     assert got == expected

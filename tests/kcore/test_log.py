@@ -314,8 +314,10 @@ def test_flushes_and_appends_exclude_nobody(tmp_path: Path) -> None:
     points: list[int] = []
 
     def flusher() -> None:
-        while not done.is_set():
+        while True:
             points.append(log.flush(now_ms=NOW_MS + 1))
+            if done.is_set():
+                return
 
     threads = [threading.Thread(target=flusher) for _ in range(2)]
     for thread in threads:

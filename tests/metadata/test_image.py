@@ -360,12 +360,12 @@ def test_a_topic_among_ten_thousand_is_cheap() -> None:
     image.publish()
     best = 1.0
     for number in range(10_000, 10_020):
-        start = time.perf_counter()
+        start = time.thread_time()
         topic_id = number.to_bytes(16, "big")
         image.apply(r.TopicRecord(name=f"topic-{number}", topic_id=topic_id))
         image.apply(partition(0, topic_id))
         image.publish()
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.thread_time() - start)
     # Copying 10,000 entries would take several times as long.
     assert best < 0.0002
     assert len(image.topics) == 10_020

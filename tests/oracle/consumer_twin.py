@@ -29,7 +29,7 @@ from kafka_py.protocol.topics import (
 )
 from kcore.record_batch import RecordBatch
 from tests.coordinator.consumer.driver import TYPES, VALUES, ShardDriver
-from tests.oracle.raw import RawClient
+from tests.oracle.raw import SETTLE_S, RawClient
 
 #: The client id that `RawClient` says, and where it asks from.
 CLIENT = "raw"
@@ -117,7 +117,7 @@ class Twin:
             f"{name} with {partitions} partitions",
         )
         # The coordinator hears of the metadata a moment after those who answer for it.
-        time.sleep(0.3)
+        time.sleep(2 * SETTLE_S)
 
     # -- the group -----------------------------------------------------------------------------
 

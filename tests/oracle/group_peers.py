@@ -22,6 +22,9 @@ from tests.oracle.raw import RawClient, Recorder, trim
 #: java.util.UUID's text, and Kafka's.
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _KAFKA_ID = re.compile(r"^[A-Za-z0-9_-]{22}$")
+#: Of sessions and rebalances that are not to end by themselves: what a broker writes then would be
+#: in one log and not yet in the other when they are compared.
+UNENDING_MS = 900_000
 #: How long a request must stay unanswered to count as parked.
 PARKED_S = 0.25
 
@@ -172,8 +175,8 @@ def join_fields(group: str, member_id: str = "", **more: Any) -> dict[str, Any]:
     """A JoinGroup of an ordinary consumer; ``more`` overrides."""
     return {
         "group_id": group,
-        "session_timeout_ms": 30_000,
-        "rebalance_timeout_ms": 30_000,
+        "session_timeout_ms": UNENDING_MS,
+        "rebalance_timeout_ms": UNENDING_MS,
         "member_id": member_id,
         "group_instance_id": None,
         "protocol_type": "consumer",

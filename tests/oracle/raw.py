@@ -89,6 +89,11 @@ class RawClient:
         """Close the socket."""
         self._socket.close()
 
+    def __del__(self) -> None:
+        # What a test that failed has left open is not to warn in the test that runs by then.
+        if hasattr(self, "_socket"):
+            self._socket.close()
+
 
 def batch(
     rows: Sequence[tuple[bytes | None, bytes | None]],
@@ -140,6 +145,10 @@ def trim(cls: type[Struct], plain: Mapping[str, Any], version: int) -> dict[str,
         out[name] = value
     return out
 
+
+#: What a busy machine may need until a broker has applied what its controller has committed. There
+#: is nothing to wait for: Kafka has no answer that says how far a broker and its coordinators are.
+SETTLE_S = 0.3
 
 #: name of a field -> what it is compared as.
 _MASKS: dict[str, Callable[[Any], Any]] = {
@@ -233,9 +242,12 @@ class Recorder:
             return sorted(items, key=lambda i: json.dumps(i, sort_keys=True))
         return value
 
-    def settle(self) -> None:
-        """Let a change of metadata reach the broker: answered is not yet applied, in Kafka too."""
-        time.sleep(0.15)
+    def settle(self, times: int = 1) -> None:
+        """Let a change of metadata reach the broker: answered is not yet applied, in Kafka too.
+
+        ``times``: coordinators hear of it later than who describes it.
+        """
+        time.sleep(times * SETTLE_S)
 
     def note(self, question: str, answer: Any) -> None:
         """Record something that is not a reply."""

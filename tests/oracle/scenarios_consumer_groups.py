@@ -7,13 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from kafka_py.protocol.registry import ApiKey
-from tests.oracle.group_peers import Stage, assignment, join_and_sync, join_fields, subscription
+from tests.oracle.group_peers import (
+    UNENDING_MS,
+    Stage,
+    assignment,
+    join_and_sync,
+    join_fields,
+    subscription,
+)
 from tests.oracle.raw import UNKNOWN_ID, Recorder
 from tests.oracle.scenarios_offsets import fetch, rows, simple
 
 BEAT = ApiKey.CONSUMER_GROUP_HEARTBEAT
 #: What every first heartbeat of a member says.
-FIRST: dict[str, Any] = {"rebalance_timeout_ms": 60_000, "topic_partitions": []}
+FIRST: dict[str, Any] = {"rebalance_timeout_ms": UNENDING_MS, "topic_partitions": []}
 
 
 def fields(group: str, member: str, epoch: int, **more: Any) -> dict[str, Any]:
@@ -107,12 +114,12 @@ def alone(r: Recorder) -> None:
         beat(s, group, "m-a", epoch)
         describe(s, group)
         # A heartbeat that tells everything gets everything.
-        whole = {"rebalance_timeout_ms": 60_000, "subscribed_topic_names": ["groups-a"]}
+        whole = {"rebalance_timeout_ms": UNENDING_MS, "subscribed_topic_names": ["groups-a"]}
         beat(s, group, "m-a", epoch, **whole, topic_partitions=mine)
         for wrong in (epoch - 1, epoch + 1, 99):
             beat(s, group, "m-a", wrong)
         beat(s, group, "m-z", epoch)
-        beat(s, group, "m-a", epoch, rebalance_timeout_ms=30_000)
+        beat(s, group, "m-a", epoch, rebalance_timeout_ms=UNENDING_MS // 2)
         beat(s, group, "m-a", epoch, server_assignor="range")
         describe(s, group)
         epoch = s.r.quiet(BEAT, 1, **fields(group, "m-a", epoch)).member_epoch
@@ -267,19 +274,19 @@ def regexes(r: Recorder) -> None:
         describe(s, group)
         both = fields(group, "m-b", 0, **words, subscribed_topic_names=["groups-a"])
         r.quiet(BEAT, 1, **both)
-        time.sleep(0.3)
+        r.settle(3)
         describe(s, group)
         r.quiet(BEAT, 1, **fields(group, "m-b", -1))
         beat(s, group, "m-a", epoch, subscribed_topic_regex="(")
         gone = fields(group, "m-a", epoch, subscribed_topic_regex="")
         r.quiet(BEAT, 1, **gone)
-        time.sleep(0.3)
+        r.settle(3)
         describe(s, group)
 
 
 def _await(r: Recorder, group: str, member: str, epoch: int, reply: Any) -> int:
     """Heartbeats until there is an assignment (resolving a pattern takes a moment)."""
-    deadline = time.monotonic() + 12
+    deadline = time.monotonic() + 30
     while reply.assignment is None or not reply.assignment.topic_partitions:
         assert time.monotonic() < deadline, reply
         time.sleep(0.1)
@@ -301,7 +308,7 @@ def timing_out(r: Recorder) -> None:
             row = {"name": name, "config_operation": 0, "value": value}
             resource = {"resource_type": 32, "resource_name": group, "configs": [row]}
             s.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, 1, resources=[resource])
-        r.settle()
+        r.settle(3)
         a = enter(s, "kg-session", "m-a", "groups-a")
         one = enter(s, "kg-slow", "m-a", "groups-a", rebalance_timeout_ms=1000)
         beat(s, "kg-slow", "m-a", one.member_epoch, topic_partitions=owning(topic_id, range(4)))
@@ -323,7 +330,7 @@ def assignment_interval(r: Recorder) -> None:
     resource = {"resource_type": 32, "resource_name": group, "configs": [row]}
     with Stage(r) as s:
         s.ask(ApiKey.INCREMENTAL_ALTER_CONFIGS, 1, resources=[resource])
-        r.settle()
+        r.settle(3)
         a = enter(s, group, "m-a", "groups-a")
         b = enter(s, group, "m-b", "groups-a")
         beat(s, group, "m-a", a.member_epoch, topic_partitions=owning(topic_id, range(4)))
@@ -352,15 +359,15 @@ def metadata_changes(r: Recorder) -> None:
         epoch = enter(s, group, "m-a", "grows", "grows-later").member_epoch
         more = [{"name": "grows", "count": 3, "assignments": None}]
         r.quiet(ApiKey.CREATE_PARTITIONS, 3, topics=more, timeout_ms=9000)
-        time.sleep(0.4)
+        r.settle(3)
         epoch = beat(s, group, "m-a", epoch).member_epoch
         describe(s, group)
         r.create("grows-later", 1)
-        time.sleep(0.4)
+        r.settle(3)
         epoch = beat(s, group, "m-a", epoch).member_epoch
         describe(s, group)
         r.quiet(ApiKey.DELETE_TOPICS, 5, topic_names=["grows-later"], timeout_ms=9000)
-        time.sleep(0.4)
+        r.settle(3)
         beat(s, group, "m-a", epoch)
         describe(s, group)
 

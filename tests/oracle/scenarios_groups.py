@@ -71,7 +71,7 @@ def before_the_topic(r: Recorder) -> None:
         while r.quiet(ApiKey.LIST_GROUPS, 5).error_code:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        time.sleep(0.5)
+        r.settle(3)
         s.ask(ApiKey.METADATA, 12, topics=offsets, allow_auto_topic_creation=False)
         row = {"resource_type": 2, "resource_name": "__consumer_offsets"}
         row = {**row, "configuration_keys": ["cleanup.policy", "segment.bytes", "compression.type"]}
@@ -351,13 +351,13 @@ def timing_out(r: Recorder) -> None:
         # A session ends.
         ma, generation = join_and_sync(s, a, "cg-session", "A", **quick)
         # A member does not come to the rebalance: the other becomes the leader.
-        join_and_sync(s, b, "cg-late", "B", rebalance_timeout_ms=1000)
+        join_and_sync(s, b, "cg-late", "B", rebalance_timeout_ms=2500)
         mc = admit(s, c, "cg-late", "C")
         began = time.monotonic()
-        c.send(JOIN, 9, **join_fields("cg-late", mc, rebalance_timeout_ms=1000))
+        c.send(JOIN, 9, **join_fields("cg-late", mc, rebalance_timeout_ms=2500))
         c.parked()
         joined = c.take()
-        r.note("after about a second", 0.7 < time.monotonic() - began < 2.5)
+        r.note("after its time", time.monotonic() - began > 2.2)
         s.describe("cg-late")
         # The new leader does not send the assignment: both are thrown out in the end.
         beat(c, "cg-late", joined.generation_id, mc)
@@ -370,12 +370,12 @@ def timing_out(r: Recorder) -> None:
         a.ask(JOIN, 9, **join_fields("cg-session", ma))
         # Somebody has an id and does not join: a rebalance waits until the id is forgotten.
         me, _ = join_and_sync(s, a, "cg-pending", "E")
-        md = admit(s, d, "cg-pending", "D", **quick)
         began = time.monotonic()
+        md = admit(s, d, "cg-pending", "D", session_timeout_ms=3000)
         a.send(JOIN, 9, **join_fields("cg-pending", me))
         a.parked()
         a.take()
-        r.note("waited for the one that only has an id", time.monotonic() - began > 0.7)
+        r.note("waited for the one that only has an id", time.monotonic() - began > 2.7)
         d.ask(JOIN, 9, **join_fields("cg-pending", md))
 
 

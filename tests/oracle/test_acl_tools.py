@@ -19,7 +19,7 @@ from kafka_py.protocol.registry import ApiKey
 from tests.oracle import apache, scenarios_acls
 from tests.oracle.conftest import Pair
 from tests.oracle.node import Node, OurNode, free_port_pair
-from tests.oracle.raw import Recorder
+from tests.oracle.raw import SETTLE_S, Recorder
 from tests.oracle.test_acls import PROPERTIES
 
 TOOL = "org.apache.kafka.tools.AclCommand"
@@ -91,7 +91,7 @@ def printed(node: Node, line: str) -> tuple[int, list[str]]:
         for text in ran.err.splitlines()
         if text.strip() and not text.lstrip().startswith(("at ", "... ", "[", "Caused by: "))
     ]
-    time.sleep(0.15)
+    time.sleep(SETTLE_S)
     return ran.exit, sorted(row.strip() for row in [*ran.out.splitlines(), *errors] if row.strip())
 
 
@@ -123,11 +123,11 @@ def test_our_command_works_with_both(tool_pair: Pair) -> None:
             *("add", "--topic", "cli", "--group", "cli", "--allow", "User:a", "--deny", "User:b"),
             *("--operation", "read", "--operation", "DESCRIBE", "--host", "10.0.0.9"),
         )
-        time.sleep(0.2)
+        time.sleep(SETTLE_S)
         listed = ours(node, "list", "--topic", "cli", "--group", "cli")
         removed = ours(node, "remove", "--topic", "cli", "--allow", "User:a")
         removed_all = ours(node, "remove", "--topic", "cli", "--group", "cli")
-        time.sleep(0.2)
+        time.sleep(SETTLE_S)
         found.append((added, listed, removed, removed_all, ours(node, "list", "--topic", "cli")))
     assert found[0] == found[1]
     assert len(found[0][0]["added"]) == 8

@@ -71,7 +71,17 @@ class Directories(Recorder):
         }
         resource = {"resource_type": 4, "resource_name": "", "configs": [config]}
         self.quiet(ApiKey.INCREMENTAL_ALTER_CONFIGS, resources=[resource])
-        time.sleep(0.5)
+        self.settle(2)
+
+    def await_progress(self, name: str, topic: str) -> tuple[int, int, bool]:
+        """Wait until something of a partition has come to a directory: (size, lag, future)."""
+        deadline = time.monotonic() + 30
+        while True:
+            found: tuple[int, int, bool] = self.places()[name].get((topic, 0), (0, 0, True))
+            if found[0] > 0 and found[1] < 30:
+                return found
+            assert time.monotonic() < deadline, found
+            time.sleep(0.1)
 
     def places(self, version: int = 4, **fields: Any) -> dict[str, Any]:
         """{directory: {(topic, index): (size, lag, future)}}."""
@@ -89,7 +99,7 @@ class Directories(Recorder):
             for one in response.results
         }
 
-    def settled(self, topic: str, timeout_s: float = 20.0) -> None:
+    def settled(self, topic: str, timeout_s: float = 40.0) -> None:
         """Wait until nothing moves, and note where the topic's replicas are."""
         deadline = time.monotonic() + timeout_s
         while any(row[2] for one in self.places().values() for row in one.values()):
@@ -210,7 +220,7 @@ def described(r: Directories) -> None:
         r.produce("described", data)
     r.throttle("100000")
     r.alter(("two", "described", [0]))
-    time.sleep(1.5)
+    r.await_progress("two", "described")
     for version in range(1, 6):
         found = r.places(version, topics=[{"topic": "described", "partitions": [0]}])
         size, lag, future = found["two"]["described", 0]
@@ -268,7 +278,7 @@ def test_the_tools_move_replicas(nodes: list[Node], tmp_path: Path) -> None:
                 ran = apache.tools.run(REASSIGN, *words)
                 text.append((ran.exit, ran.out))
                 recorder.settled("tools")
-                time.sleep(0.5)
+                recorder.settle(2)
             for words in ((*where, "--verify"), (*where, "--verify", "--preserve-throttles")):
                 ran = apache.tools.run(REASSIGN, *words)
                 text.append((ran.exit, ran.out))
@@ -342,7 +352,7 @@ def test_there_and_back_over_moved_directories(
             target = NAMES[turn % 3] if target != NAMES[turn % 3] else NAMES[(turn + 1) % 3]
             r.alter((target, "chain", [0, 1, 2]))
             r.settled("chain")
-            time.sleep(0.3)
+            r.settle(2)
             r.close()
             if ending == "stop":
                 node.stop()
@@ -369,8 +379,7 @@ def test_one_broker_ends_a_move_that_the_other_began(
                     r.produce("handed-on", data)
                 r.throttle("100000")
                 r.alter(("two", "handed-on", [0]))
-                time.sleep(1.5)
-                size, lag, future = r.places()["two"]["handed-on", 0]
+                size, lag, future = r.await_progress("two", "handed-on")
                 assert future
                 assert 0 < lag < 30
                 assert size > 0

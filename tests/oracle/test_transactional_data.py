@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.oracle.comparing import compare
 from tests.oracle.conftest import Pair
 from tests.oracle.raw import Recorder
 from tests.oracle.scenarios_transactional_data import ADDING, SCENARIOS
-from tests.oracle.test_transactions import LEVELS, compare
+from tests.oracle.test_transactions import LEVELS
 from tests.oracle.test_transactions import pairs as pairs
 
 RUNS = [(scenario, level) for level in LEVELS for scenario in SCENARIOS]
@@ -24,4 +25,5 @@ def test_same_answers(
     scenario: Callable[[Recorder], None], level: int, pairs: dict[int, Pair]
 ) -> None:
     """All differences that no line of differences.toml allows, listed."""
-    compare(scenario, pairs[level])
+    pair = pairs[level]
+    compare(scenario, pair.apache, pair.ours)

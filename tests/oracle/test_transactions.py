@@ -7,7 +7,6 @@ with 1 and 0, with short time-outs, so that they can be waited for.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import time
 from collections import defaultdict
@@ -18,12 +17,17 @@ from typing import Any
 import pytest
 
 from kafka_py.protocol.registry import ApiKey
-from tests.oracle import apache
+from tests.oracle.comparing import (
+    compare,
+    compare_records,
+    decoded,
+    dumped,
+    in_one_order,
+    two_nodes,
+)
 from tests.oracle.conftest import Pair
-from tests.oracle.node import free_port_pair
-from tests.oracle.raw import Recorder, differences
+from tests.oracle.raw import Recorder
 from tests.oracle.scenarios_transactions import LONG, SCENARIOS
-from tests.oracle.test_replies import ALLOWED
 
 PROPERTIES = {
     "num.partitions": "2",
@@ -40,24 +44,14 @@ RUNS = [(scenario, level) for level in LEVELS for scenario in SCENARIOS]
 @pytest.fixture(scope="module")
 def pairs(oracle_classpath: str) -> Iterator[dict[int, Pair]]:
     """Apache's broker and the one under test, for each level of transaction.version."""
-    made: dict[int, Pair] = {}
     with contextlib.ExitStack() as stack:
 
         class Lazily(dict[int, Pair]):
             def __missing__(self, level: int) -> Pair:
-                nodes = []
-                for kind in ("apache", "ours"):
-                    directory = stack.enter_context(
-                        apache.temporary_directory(f"transactions-{level}-{kind}")
-                    )
-                    if kind == "apache":
-                        node = apache.ApacheNode(directory, free_port_pair(), PROPERTIES)
-                    else:
-                        node = apache.node_under_test(directory, PROPERTIES)
-                    nodes.append(stack.enter_context(node))
+                nodes = two_nodes(stack, f"transactions-{level}", PROPERTIES)
+                for node in nodes:
                     set_level(node.port, level)
-                self[level] = Pair(nodes[0], nodes[1], 0)
-                made[level] = self[level]
+                self[level] = Pair(*nodes, 0)
                 return self[level]
 
         yield Lazily()
@@ -91,7 +85,8 @@ def test_same_answers(
     scenario: Callable[[Recorder], None], level: int, pairs: dict[int, Pair]
 ) -> None:
     """All differences that no line of differences.toml allows, listed."""
-    compare(scenario, pairs[level])
+    pair = pairs[level]
+    compare(scenario, pair.apache, pair.ours)
 
 
 @pytest.mark.timeout(300)
@@ -100,38 +95,9 @@ def test_same_answers_at_length(
     scenario: Callable[[Recorder], None], pairs: dict[int, Pair]
 ) -> None:
     """Those that take their time."""
-    compare(scenario, pairs[2])
+    compare(scenario, pairs[2].apache, pairs[2].ours)
 
 
-def compare(scenario: Callable[[Recorder], None], pair: Pair) -> None:
-    """Run it against both, and list where they differ."""
-    recorders = [Recorder(n.port, 0) for n in (pair.apache, pair.ours)]
-    for recorder in recorders:
-        with contextlib.closing(recorder):
-            scenario(recorder)
-    theirs, ours = (recorder.answers for recorder in recorders)
-    assert theirs
-    found: list[str] = []
-    for number, (their, our) in enumerate(zip(theirs, ours, strict=False)):
-        lines = [
-            line
-            for line in differences(their.answer, our.answer)
-            if not allowed(scenario.__name__, f"{their.question}\n{line}")
-        ]
-        if lines:
-            found.append("\n    ".join([f"{number}: {their.question}", *lines]))
-    assert not found, f"{len(found)} answers differ\n" + "\n".join(found)
-    assert len(theirs) == len(ours)
-
-
-def allowed(scenario: str, text: str) -> bool:
-    """Whether differences.toml has a reason for it."""
-    return apache.against() != "apache" and any(
-        row["scenario"] == scenario and re.search(row["match"], text, re.DOTALL) for row in ALLOWED
-    )
-
-
-_RECORD = re.compile(r"^\| offset: \d+ .*? key: (\{.*?\}) payload: (.*)$", re.MULTILINE)
 _BATCH = re.compile(r"^baseOffset: .*$", re.MULTILINE)
 #: What a batch's header says of this batch alone.
 _ITS_OWN = re.compile(r"(baseOffset|lastOffset|count|CreateTime|crc|position|size): \d+ ")
@@ -144,8 +110,7 @@ def masked(name: str, value: Any, ids: dict[int, str]) -> Any:
     if isinstance(value, dict):
         return {key: masked(key, item, ids) for key, item in value.items()}
     if isinstance(value, list):
-        items = [masked("", item, ids) for item in value]
-        return sorted(items, key=lambda i: json.dumps(i, sort_keys=True))
+        return in_one_order([masked("", item, ids) for item in value])
     if name in _TIMES:
         return "<time>" if value > 0 else value
     if name in _IDS:
@@ -156,16 +121,11 @@ def masked(name: str, value: Any, ids: dict[int, str]) -> Any:
 def records(data: Path) -> dict[str, list[Any]]:
     """transactional id -> its records in order, masked, as Apache's tool decodes them; and what
     the headers of their batches say."""
-    files = sorted(data.glob("__transaction_state-*/*.log"))
-    assert files
-    names = ",".join(map(str, files))
-    text = apache.tools.run("dump-log", "--transaction-log-decoder", "--files", names).ok()
+    text = dumped(data, "__transaction_state", "--transaction-log-decoder")
     out: dict[str, list[Any]] = defaultdict(list)
     ids: dict[str, dict[int, str]] = defaultdict(dict)
     out["batches"] = sorted({_ITS_OWN.sub("", header) for header in _BATCH.findall(text)})
-    for key_text, value_text in _RECORD.findall(text):
-        key = json.loads(key_text)
-        value = None if value_text == "<DELETE>" else json.loads(value_text)
+    for key, value in decoded(text):
         name = key["data"]["transactionalId"]
         out[name].append(masked("", {"key": key, "value": value}, ids[name]))
     return out
@@ -180,12 +140,5 @@ def test_same_records(level: int, pairs: dict[int, Pair]) -> None:
     for node in (pair.apache, pair.ours):
         node.stop()
         found.append(records(node.data))
-    theirs, ours = found
-    assert len(theirs) > 8
-    lines = [
-        f"{name} {line}"
-        for name in sorted({*theirs, *ours})
-        for line in differences(theirs.get(name, []), ours.get(name, []))
-        if not allowed("records", f"{name}\n{line}")
-    ]
-    assert not lines, f"{len(lines)} differences\n" + "\n".join(lines[:200])
+    assert len(found[0]) > 8
+    compare_records(*found)

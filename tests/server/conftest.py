@@ -11,6 +11,7 @@ import pytest
 from kafka_py.protocol.topics import CreateTopicsRequest
 from kafka_py.server.broker import Broker
 from tests.server.wire import Wire
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def on_loop(broker: Broker, work: Callable[[], Any]) -> Any:
     async def run() -> Any:
         return work()
 
-    return asyncio.run_coroutine_threadsafe(run(), broker.loop).result(10)
+    return asyncio.run_coroutine_threadsafe(run(), broker.loop).result(PATIENCE_S)
 
 
 def make_topic(connection: Wire, name: str, partitions: int = 1, **configs: str) -> bytes:

@@ -16,15 +16,18 @@ from kafka_py.protocol.groups import (
     HeartbeatRequest,
     JoinGroupRequest,
     LeaveGroupRequest,
+    ListGroupsRequest,
     SyncGroupRequest,
 )
 from tests.server.wire import Wire
+from tests.waiting import PATIENCE_S
 
 GROUPS_TOPIC = "__consumer_offsets"
+LOADING = (ErrorCode.NONE, ErrorCode.NOT_COORDINATOR, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
 
 
 def await_coordinator(wire: Wire, group: str = "any") -> None:
-    """Ask for the coordinator until there is one and it has loaded the group's partition.
+    """Ask for the coordinator until there is one, and all of them have loaded.
 
     Clients ask again in both cases; so do tests, or what they send first hits the load.
     """
@@ -32,14 +35,15 @@ def await_coordinator(wire: Wire, group: str = "any") -> None:
     fetch = OffsetFetchRequest(
         groups=[OffsetFetchRequest.OffsetFetchRequestGroup(group_id=group, topics=[])]
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         (found,) = wire.call(find, 4).coordinators
         if found.error_code == ErrorCode.NONE:
             code = wire.call(fetch, 9).groups[0].error_code
-            if code == ErrorCode.NONE:
+            # A listing answers when every coordinator does.
+            if code == ErrorCode.NONE and not wire.call(ListGroupsRequest(), 5).error_code:
                 return
-            assert code in (ErrorCode.NOT_COORDINATOR, ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+            assert code in LOADING
         else:
             assert found.error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
         time.sleep(0.01)
@@ -47,7 +51,7 @@ def await_coordinator(wire: Wire, group: str = "any") -> None:
 
 
 def join(
-    group: str, member: str = "", *, rebalance_ms: int = 10_000, **fields: Any
+    group: str, member: str = "", *, rebalance_ms: int = 60_000, **fields: Any
 ) -> JoinGroupRequest:
     """A JoinGroup with one protocol."""
     protocol = JoinGroupRequest.JoinGroupRequestProtocol(
@@ -55,7 +59,7 @@ def join(
     )
     return JoinGroupRequest(
         group_id=group,
-        session_timeout_ms=fields.pop("session_ms", 10_000),
+        session_timeout_ms=fields.pop("session_ms", 60_000),
         rebalance_timeout_ms=rebalance_ms,
         member_id=member,
         protocol_type="consumer",

@@ -24,7 +24,7 @@ def produce(topic: str | bytes, *records: bytes | None, acks: int = 1, **fields:
         ProduceRequest.PartitionProduceData(index=i, records=one) for i, one in enumerate(records)
     ]
     topics = [ProduceRequest.TopicProduceData(partition_data=data, **named)]
-    return ProduceRequest(acks=acks, timeout_ms=5000, topic_data=topics, **fields)
+    return ProduceRequest(acks=acks, timeout_ms=30_000, topic_data=topics, **fields)
 
 
 def fetch(topic: str | bytes, *offsets: int, wait_ms: int = 0, **fields: Any) -> Any:

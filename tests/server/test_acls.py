@@ -27,6 +27,7 @@ from kafka_py.server.broker import Broker
 from kafka_py.server.dispatch import _ROUTES, BROKER, CONTROLLER
 from tests.server.conftest import make_topic, on_loop
 from tests.server.wire import Wire
+from tests.waiting import PATIENCE_S
 
 SETTINGS = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -545,7 +546,7 @@ def test_what_a_transaction_takes(guest: Wire, host: Wire) -> None:
 def test_an_open_transaction_is_only_for_who_may_use_its_id(guest: Wire, host: Wire) -> None:
     """The compiled path takes the later batches of a transaction; not from just anybody."""
     make_topic(host, "shared")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         begun = host.call(
             InitProducerIdRequest(transactional_id="theirs", transaction_timeout_ms=10_000), 4

@@ -22,6 +22,7 @@ from kcore.errors import DirectoryLocked
 from tests.server.conftest import make_topic
 from tests.server.messages import batch, fetch, offsets, produce
 from tests.server.wire import Wire
+from tests.waiting import PATIENCE_S
 
 HELLO = ApiVersionsRequest(client_software_name="test", client_software_version="1")
 
@@ -52,14 +53,20 @@ def test_where_the_temporary_directory_is(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_the_first_answer_comes_quickly() -> None:
-    """Ten milliseconds are the promise on a quiet machine; here is room for a busy one."""
-    took = []
+    """Ten milliseconds are the promise on a quiet machine; here is room for a busy one.
+
+    What the processor works is bounded, for the clock goes on while others have the machine. Who
+    waits without working would be seen by the clock, and has seconds.
+    """
+    took, worked = [], []
     for _ in range(5):
-        began = time.perf_counter()
+        began, worked_before = time.perf_counter(), time.process_time()
         with Broker() as broker, Wire(broker.bootstrap_servers) as wire:
             wire.call(HELLO, 4)
             took.append(time.perf_counter() - began)
-    assert min(took) < 0.05
+            worked.append(time.process_time() - worked_before)
+    assert min(worked) < 0.05, worked
+    assert min(took) < 1, took
 
 
 def test_in_a_running_loop(tmp_path: Path) -> None:
@@ -147,7 +154,7 @@ def test_a_failed_fsync_is_never_an_acknowledgement(tmp_path: Path) -> None:
         finally:
             syscalls.clear()
         failed = asyncio.run_coroutine_threadsafe(broker.failed(), broker.loop)
-        assert isinstance(failed.result(5), Exception)
+        assert isinstance(failed.result(PATIENCE_S), Exception)
     assert not (tmp_path / "data" / ".kafka_cleanshutdown").exists()
     with Broker(data=tmp_path / "data") as broker, Wire(broker.bootstrap_servers) as wire:
         assert wire.call(offsets("t", -1), 7).topics[0].partitions[0].offset >= 1

@@ -53,7 +53,7 @@ def address() -> Iterator[tuple[str, int]]:
 
 @pytest.fixture
 def sock(address: tuple[str, int]) -> Iterator[socket.socket]:
-    with socket.create_connection(address, timeout=5) as connection:
+    with socket.create_connection(address, timeout=30) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield connection
 
@@ -103,7 +103,7 @@ def test_impossible_lengths_close(sock: socket.socket, length: int) -> None:
 def test_a_bad_connection_leaves_the_others_alone(
     address: tuple[str, int], sock: socket.socket
 ) -> None:
-    with socket.create_connection(address, timeout=5) as bad:
+    with socket.create_connection(address, timeout=30) as bad:
         bad.sendall(struct.pack(">i", -1))
         assert is_closed(bad)
     sock.sendall(frame(API_VERSIONS, 0, 3))
@@ -132,7 +132,7 @@ def test_large_and_small_frames_in_pieces_of_any_size(
     topic = f"pieces-{seed}"
     where = {"bootstrap.servers": "{}:{}".format(*address), "log_level": 2}
     admin = AdminClient(where)
-    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(10)
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(60)
     usual = chance.choice([40_000, 130_000, 500_000])
     sizes = [
         usual
@@ -158,6 +158,6 @@ def test_large_and_small_frames_in_pieces_of_any_size(
     consumer = Consumer({**where, "group.id": "pieces"})
     consumer.assign([TopicPartition(topic, 0, 0)])
     for n, size in enumerate(sizes):
-        (message,) = consumer.consume(1, timeout=10)
+        (message,) = consumer.consume(1, timeout=60)
         assert message.value() == n.to_bytes(4, "big") * (size // 4)
     consumer.close()

@@ -15,6 +15,7 @@ from kafka_py.server.broker import Broker
 from tests.server.conftest import make_topic
 from tests.server.messages import batch, fetch, offsets, produce
 from tests.server.wire import Wire
+from tests.waiting import FOREVER_MS
 
 
 def delete(wire: Wire, topic: str, offset: int, partition: int = 0, version: int = 2) -> Any:
@@ -80,10 +81,9 @@ def test_a_waiting_reader_learns_of_it(broker: Broker, wire: Wire, topic: str) -
     wire.call(produce(topic, batch(3)), 9)
     wire.call(produce(topic, batch(3)), 9)
     with Wire(broker.bootstrap_servers) as reader:
-        reader.send(fetch(topic, 3, wait_ms=8000, min_bytes=1 << 19), 12)
+        reader.send(fetch(topic, 3, wait_ms=FOREVER_MS, min_bytes=1 << 19), 12)
         wire.call(produce(topic, batch(1)), 9)
         assert delete(wire, topic, 6) == (0, 6)
-        reader.socket.settimeout(5)
         said = reader.receive().responses[0].partitions[0]
         assert said.error_code == ErrorCode.OFFSET_OUT_OF_RANGE
 

@@ -5,23 +5,15 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
-from typing import Any
 
 from kafka_py.protocol.api_versions import ApiVersionsRequest
 from kafka_py.server.broker import Broker
 from tests.server.conftest import make_topic
 from tests.server.messages import batch, fetch, produce
 from tests.server.wire import Wire
+from tests.waiting import eventually
 
 HELLO = ApiVersionsRequest(client_software_name="test", client_software_version="1")
-
-
-def eventually(check: Any) -> None:
-    """Wait until something holds."""
-    until = time.monotonic() + 5
-    while not check():
-        assert time.monotonic() < until, "it never came true"
-        time.sleep(0.005)
 
 
 def test_a_fetch_whose_connection_is_gone_waits_for_nobody() -> None:
@@ -67,4 +59,4 @@ def test_a_made_newcomer_that_waits_may_send_at_once() -> None:
         for wire in wires:
             for _ in range(3):
                 assert wire.receive().error_code == 0
-        assert 0.19 < time.monotonic() - began < 5
+        assert time.monotonic() - began > 0.19

@@ -44,7 +44,7 @@ class Both:
             result = work()
             return await result if isinstance(result, Awaitable) else result
 
-        return asyncio.run_coroutine_threadsafe(run(), self.broker.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(run(), self.broker.loop).result(30)
 
     def fast(self, key: int, version: int, request: Any) -> tuple[int, bytes]:
         """(outcome, reply) of the compiled path."""

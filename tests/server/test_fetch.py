@@ -22,6 +22,7 @@ from kcore.log import REPLICA
 from tests.server.conftest import make_topic
 from tests.server.messages import batch, fetch, produce
 from tests.server.wire import Wire
+from tests.waiting import FOREVER_MS, PATIENCE_S, eventually
 
 BATCH = batch(2, 100)
 
@@ -44,6 +45,11 @@ def fill(wire: Wire, topic: str, count: int, data: bytes = BATCH) -> None:
 def partition_of(broker: Broker, topic: str, index: int = 0) -> Any:
     """The replica."""
     return broker.node.replicas.partition(topic, index)
+
+
+def waiting(broker: Broker, topic: str) -> int:
+    """How many fetches wait for the first partition."""
+    return sum(not one.done for one in list(partition_of(broker, topic).fetch_waiters))
 
 
 # --------------------------------------------------------------------------------------- bounds
@@ -94,10 +100,8 @@ def test_the_brokers_own_limit(new_topic: Callable[..., Any]) -> None:
             found = only(wire.call(fetch("own", 0, session_epoch=epoch), 12))
             assert 0 < len(found.records) <= 1024
         # A minimum above the limit is never waited for.
-        began = time.monotonic()
-        found = only(wire.call(fetch("own", 0, min_bytes=1 << 20, wait_ms=5000), 12))
+        found = only(wire.call(fetch("own", 0, min_bytes=1 << 20, wait_ms=FOREVER_MS), 12))
         assert found.records
-        assert time.monotonic() - began < 2
 
 
 # -------------------------------------------------------------------------------------- waiting
@@ -105,12 +109,12 @@ def test_the_brokers_own_limit(new_topic: Callable[..., Any]) -> None:
 
 def test_waits_for_bytes_and_no_longer(broker: Broker, wire: Wire, topic: str) -> None:
     with Wire(broker.bootstrap_servers) as reader:
-        reader.send(fetch(topic, 0, wait_ms=8000, min_bytes=len(BATCH) + 1), 12)
+        reader.send(fetch(topic, 0, wait_ms=FOREVER_MS, min_bytes=len(BATCH) + 1), 12)
         fill(wire, topic, 1)
         reader.socket.settimeout(0.2)
         with pytest.raises(TimeoutError):
             reader.socket.recv(1)
-        reader.socket.settimeout(5)
+        reader.socket.settimeout(PATIENCE_S)
         fill(wire, topic, 1)
         assert len(only(reader.receive()).records) == 2 * len(BATCH)
 
@@ -119,37 +123,33 @@ def test_answers_with_what_there_is_when_the_time_is_up(wire: Wire, topic: str) 
     fill(wire, topic, 1)
     began = time.monotonic()
     found = only(wire.call(fetch(topic, 0, wait_ms=150, min_bytes=1 << 19), 12))
-    assert 0.14 < time.monotonic() - began < 3
+    assert time.monotonic() - began > 0.14
     assert len(found.records) == len(BATCH)
     assert not only(wire.call(fetch(topic, 2, wait_ms=20), 12)).records
 
 
 def test_a_deleted_topic_ends_the_wait(broker: Broker, wire: Wire, topic: str) -> None:
     with Wire(broker.bootstrap_servers) as reader:
-        reader.send(fetch(topic, 0, wait_ms=8000), 12)
-        time.sleep(0.05)
-        wire.call(DeleteTopicsRequest(topic_names=[topic], timeout_ms=5000), 5)
-        reader.socket.settimeout(5)
+        reader.send(fetch(topic, 0, wait_ms=FOREVER_MS), 12)
+        eventually(lambda: waiting(broker, topic) == 1)
+        wire.call(DeleteTopicsRequest(topic_names=[topic], timeout_ms=30_000), 5)
         assert only(reader.receive()).error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 
 
 def test_an_error_is_answered_at_once(wire: Wire, topic: str) -> None:
-    began = time.monotonic()
-    found = only(wire.call(fetch(topic, 99, wait_ms=8000), 12))
+    found = only(wire.call(fetch(topic, 99, wait_ms=FOREVER_MS), 12))
     assert found.error_code == ErrorCode.OFFSET_OUT_OF_RANGE
     assert (found.high_watermark, found.last_stable_offset, found.log_start_offset) == (-1, -1, -1)
-    assert time.monotonic() - began < 2
 
 
 def test_many_wait_for_one_partition(broker: Broker, wire: Wire, topic: str) -> None:
     readers = [Wire(broker.bootstrap_servers) for _ in range(40)]
     try:
         for reader in readers:
-            reader.send(fetch(topic, 0, wait_ms=8000), 12)
-        time.sleep(0.05)
+            reader.send(fetch(topic, 0, wait_ms=FOREVER_MS), 12)
+        eventually(lambda: waiting(broker, topic) == len(readers))
         fill(wire, topic, 1)
         for reader in readers:
-            reader.socket.settimeout(5)
             assert len(only(reader.receive()).records) == len(BATCH)
     finally:
         for reader in readers:
@@ -199,23 +199,25 @@ def test_an_incremental_fetch_waits_for_news(broker: Broker, wire: Wire, topic: 
     with Wire(broker.bootstrap_servers) as reader:
         session = reader.call(fetch(topic, 0, session_epoch=0), 12).session_id
         request = FetchRequest(
-            max_wait_ms=8000, min_bytes=1, session_id=session, session_epoch=1, topics=[]
+            max_wait_ms=FOREVER_MS, min_bytes=1, session_id=session, session_epoch=1, topics=[]
         )
         reader.send(request, 12)
-        time.sleep(0.05)
+        eventually(lambda: waiting(broker, topic) == 1)
         fill(wire, topic, 1)
-        reader.socket.settimeout(5)
         assert len(only(reader.receive()).records) == len(BATCH)
 
 
-def test_a_request_overtaken_in_its_session_is_refused(broker: Broker, topic: str) -> None:
+def test_a_request_overtaken_in_its_session_is_refused(
+    broker: Broker, wire: Wire, topic: str
+) -> None:
     """Two connections use one session: the first, still waiting, must not change it any more."""
     with Wire(broker.bootstrap_servers) as one, Wire(broker.bootstrap_servers) as two:
         session = one.call(fetch(topic, 0, session_epoch=0), 12).session_id
         fields: dict[str, Any] = {"min_bytes": 1, "session_id": session, "topics": []}
-        one.send(FetchRequest(max_wait_ms=300, session_epoch=1, **fields), 12)
-        time.sleep(0.05)
+        one.send(FetchRequest(max_wait_ms=FOREVER_MS, session_epoch=1, **fields), 12)
+        eventually(lambda: waiting(broker, topic) == 1)
         assert two.call(FetchRequest(max_wait_ms=0, session_epoch=2, **fields), 12).error_code == 0
+        fill(wire, topic, 1)
         late = one.receive()
         assert late.error_code == ErrorCode.INVALID_FETCH_SESSION_EPOCH
         assert late.session_id == session
@@ -254,7 +256,7 @@ def test_diverging_epochs(wire: Wire, topic: str) -> None:
     fill(wire, topic, 2)
 
     def ask(last: int, offset: int) -> Any:
-        request = fetch(topic, offset, wait_ms=5000)
+        request = fetch(topic, offset, wait_ms=FOREVER_MS)
         request.topics[0].partitions[0].last_fetched_epoch = last
         return only(wire.call(request, 12))
 
@@ -286,7 +288,7 @@ class Asked:
             ready.set()
 
         self.broker.loop.call_soon_threadsafe(work)
-        assert ready.wait(5)
+        assert ready.wait(PATIENCE_S)
         return done[0]
 
 
@@ -369,7 +371,7 @@ def test_aborted_transactions_that_apache_left_in_a_log(broker: Broker, wire: Wi
 
     done = threading.Event()
     broker.loop.call_soon_threadsafe(lambda: (work(), done.set()))
-    assert done.wait(5)
+    assert done.wait(PATIENCE_S)
     for epoch in (-1, 0):
         for version in (4, 12):
             plain = only(wire.call(fetch("aborted", 0, session_epoch=epoch), version))

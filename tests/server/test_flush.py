@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from kafka_py.replication.purgatory import AppendPurgatory
 from kafka_py.server.flush import FAST_IN_A_ROW, SLOW_PENALTY, Flusher
 from kafka_py.testing.clock import VirtualClock
 from kcore.errors import LogFailed
+from tests.waiting import PATIENCE_S
 
 
 class DiskLog:
@@ -24,6 +25,7 @@ class DiskLog:
         self.path = path
         self.log_end_offset = 0
         self.recovery_point = 0
+        self.begun = 0
         self.flushes = 0
         self.broken = False
         self.takes_us = 50.0
@@ -34,7 +36,8 @@ class DiskLog:
 
     def flush(self) -> int:
         end_offset = self.log_end_offset
-        assert self.go_on.wait(5)
+        self.begun += 1
+        assert self.go_on.wait(PATIENCE_S)
         self.flushes += 1
         if self.clock is not None:
             self.clock.advance(self.takes_us / 1000)
@@ -117,7 +120,7 @@ class Case:
 
 
 async def until(check: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not check():
             await asyncio.sleep(0.001)
 
@@ -145,7 +148,7 @@ def test_what_comes_during_a_flush_shares_the_next() -> None:
         partition, log = case.partition()
         log.go_on.clear()
         first = case.append(partition)
-        await asyncio.sleep(0.02)
+        await until(lambda: log.begun == 1)
         later = [case.append(partition) for _ in range(10)]
         log.go_on.set()
         await until(lambda: first.answered)
@@ -162,7 +165,7 @@ def test_a_request_is_not_answered_by_a_flush_that_began_before_it() -> None:
         partition, log = case.partition()
         log.go_on.clear()
         first = case.append(partition)
-        await asyncio.sleep(0.02)
+        await until(lambda: log.begun == 1)
         second = case.append(partition)
         answered_first: list[bool] = []
         real = case.flusher._done
@@ -216,7 +219,7 @@ def test_a_flush_of_the_log_that_a_partition_has_left_says_nothing_of_the_other(
         partition, left = case.partition()
         left.go_on.clear()
         request = case.append(partition)
-        await asyncio.sleep(0.02)
+        await until(lambda: left.begun == 1)
         taken = partition.log = DiskLog("taken")
         taken.log_end_offset = left.log_end_offset
         left.go_on.set()
@@ -275,14 +278,19 @@ def test_a_group_waits_for_its_time() -> None:
     async def test() -> None:
         case = Case(group_ms=40)
         partition, log = case.partition()
-        began = time.monotonic()
-        first = case.append(partition)
+        due: list[tuple[float, Callable[[], None]]] = []
+        loop: Any = case.flusher._loop
+        held = SimpleNamespace(
+            call_later=lambda delay_s, call: due.append((delay_s, call)),
+            call_soon_threadsafe=loop.call_soon_threadsafe,
+        )
+        case.flusher._loop = held  # type: ignore[assignment]
+        first, second = case.append(partition), case.append(partition)
         await asyncio.sleep(0.01)
-        assert log.flushes == 0
-        second = case.append(partition)
-        await until(lambda: second.answered)
-        assert first.answered
-        assert time.monotonic() - began >= 0.035
+        ((delay_s, call),) = due
+        assert (delay_s, log.begun) == (0.04, 0)
+        call()
+        await until(lambda: first.answered and second.answered)
         assert log.flushes == 1
         case.flusher.close()
 
@@ -313,7 +321,7 @@ def test_a_loop_that_ended_meanwhile_is_no_error() -> None:
         log.append(disk)
         disk.go_on.clear()
         case.append(partition)
-        await asyncio.sleep(0.01)
+        await until(lambda: disk.begun == 1)
         log.append(case.flusher)  # type: ignore[arg-type]
 
     run(test)
@@ -381,7 +389,7 @@ def test_the_loop_leaves_to_the_thread_what_others_wait_for() -> None:
         log.go_on.clear()
         case.append(partition)
         assert not case.flusher.at_once(partition)
-        await asyncio.sleep(0.01)
+        await until(lambda: log.begun == FAST_IN_A_ROW + 1)
         assert not case.flusher.at_once(partition)
         log.go_on.set()
         await until(lambda: log.recovery_point == log.log_end_offset)

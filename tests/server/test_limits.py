@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,9 +19,12 @@ from kafka_py.protocol.api_versions import ApiVersionsRequest
 from kafka_py.protocol.registry import ApiKey
 from kafka_py.server import dispatch
 from kafka_py.server.broker import Broker
+from kafka_py.server.limits import Limits
+from kafka_py.testing.clock import VirtualClock
 from tests.server.conftest import make_topic, on_loop
 from tests.server.messages import batch, fetch, produce
 from tests.server.wire import Wire
+from tests.waiting import FOREVER_MS, PATIENCE_S, eventually
 
 HELLO = ApiVersionsRequest(client_software_name="test", client_software_version="1")
 FETCH_BYTES = 1 << 20
@@ -34,28 +38,36 @@ def greeted(wire: Wire) -> bool:
         return False
 
 
-def from_address(bootstrap: str, source: str) -> Wire:
-    """A connection from another address of this machine."""
-    wire = Wire.__new__(Wire)
-    host, _, port = bootstrap.rpartition(":")
-    wire.socket = socket.create_connection((host, int(port)), 10, source_address=(source, 0))
-    wire.correlation = 0
-    wire.waiting = []
-    return wire
+def sweep(broker: Broker, now_s: float) -> None:
+    """What the broker would close at a moment of the monotonic clock, if nothing came meanwhile.
 
-
-def eventually(check: Any, seconds: float = 5) -> None:
-    """Wait until something holds."""
-    until = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < until, "it never came true"
-        time.sleep(0.005)
-
-
-def sweep(broker: Broker, later_s: float) -> None:
-    """What the broker would close so much later, if nothing came meanwhile."""
-    now_s = time.monotonic() + later_s
+    So much after the beginning of a test is sooner after what happened in it; so much after now is
+    later.
+    """
     on_loop(broker, lambda: broker._limits.sweep(broker._hub.connections, now_s))
+
+
+def now() -> float:
+    """The monotonic clock, in seconds."""
+    return time.monotonic()
+
+
+class Served(Wire):
+    """A connection whose other end, the broker's, is known as well."""
+
+    def __init__(self, broker: Broker) -> None:
+        before = set(broker._hub.connections)
+        super().__init__(broker.bootstrap_servers)
+        try:
+            (self.end,) = eventually(lambda: set(broker._hub.connections) - before)
+        except BaseException:
+            self.socket.close()
+            raise
+
+
+def await_only(broker: Broker, count: int) -> None:
+    """Until those that a test has opened are the only ones."""
+    eventually(lambda: len(broker._hub.connections) == count)
 
 
 # ------------------------------------------------------------------------------------ who is let in
@@ -84,7 +96,7 @@ def test_connections_of_an_address() -> None:
     with Broker(config) as broker, contextlib.ExitStack() as stack:
         for source, allowed in (("127.0.0.1", 2), ("127.0.0.2", 2), ("127.0.0.3", 1)):
             for i in range(3):
-                wire = stack.enter_context(from_address(broker.bootstrap_servers, source))
+                wire = stack.enter_context(Wire(broker.bootstrap_servers, source=source))
                 assert greeted(wire) == (i < allowed), (source, i)
 
 
@@ -105,18 +117,31 @@ def test_connections_of_a_listener() -> None:
 
 
 def test_the_rate_of_new_connections() -> None:
-    """Those who come too fast are let in and read from later."""
+    """Those who come too fast are let in and read from later, each by as much as its place asks."""
     with Broker({"max.connection.creation.rate": "20"}) as broker, contextlib.ExitStack() as stack:
-        began = time.monotonic()
+        began = now()
         wires = [stack.enter_context(Wire(broker.bootstrap_servers)) for _ in range(6)]
         for wire in wires:
             wire.send(HELLO, 4)
         took = []
         for wire in wires:
             assert wire.receive().error_code == 0
-            took.append(time.monotonic() - began)
-        assert took[0] < 0.2
-        assert took[5] >= 0.24
+            took.append(now() - began)
+        assert all(took[i] >= 0.05 * i - 0.01 for i in range(6)), took
+
+
+def test_the_rate_delays_nobody_who_comes_late_enough() -> None:
+    """As the limits say it, with a clock of the test."""
+    clock = VirtualClock()
+    config = {"max.connection.creation.rate": "20"}
+    with Broker(config) as broker:
+        limits = Limits(broker.config, clock, broker.node.metrics)
+    newcomer, listening = SimpleNamespace(host="10.0.0.1"), SimpleNamespace(name="PLAINTEXT")
+    delays = []
+    for later_ms in (0, 0, 10, 40, 50, 500):
+        clock.advance(later_ms)
+        delays.append(round(limits.admit(newcomer, listening), 3))  # type: ignore[arg-type]
+    assert delays == [0, 0.05, 0.09, 0.1, 0.1, 0]
 
 
 # ------------------------------------------------------------------------------------- bytes coming
@@ -175,38 +200,46 @@ def test_a_giant_claim_costs_what_arrives(small: Broker) -> None:
 
 
 def test_a_frame_has_its_time(small: Broker) -> None:
-    with Wire(small.bootstrap_servers) as dripping, Wire(small.bootstrap_servers) as whole:
+    began = now()
+    with Served(small) as dripping, Wire(small.bootstrap_servers) as whole:
         assert greeted(dripping)
         assert greeted(whole)
         dripping.socket.sendall(struct.pack(">ih", 1000, 18) + b"\0" * 100)
-        eventually(lambda: any(one.frame_bytes for one in list(small._hub.connections)))
-        sweep(small, 29)
+        connection = dripping.end
+        eventually(lambda: connection.frame_bytes == 106)
+        sweep(small, began + 29)
+        assert not connection.closed
         dripping.socket.sendall(b"\0")
-        sweep(small, 31)
+        eventually(lambda: connection.frame_bytes == 107)
+        sweep(small, now() + 31)
         assert dripping.closed()
         assert greeted(whole)
 
 
 def test_the_first_request_has_its_time(small: Broker) -> None:
-    with Wire(small.bootstrap_servers) as silent, Wire(small.bootstrap_servers) as served:
-        assert greeted(served)
-        eventually(lambda: len(small._hub.connections) == 2)
-        sweep(small, 9)
+    await_only(small, 0)
+    began = now()
+    with Wire(small.bootstrap_servers) as silent, Wire(small.bootstrap_servers) as greeting:
+        assert greeted(greeting)
+        await_only(small, 2)
+        sweep(small, began + 9)
         assert len(small._hub.connections) == 2
-        sweep(small, 11)
+        sweep(small, now() + 11)
         assert silent.closed()
-        assert greeted(served)
+        assert greeted(greeting)
 
 
 def test_idle_connections_are_closed_and_waiting_ones_are_not(small: Broker) -> None:
-    with Wire(small.bootstrap_servers) as idle, Wire(small.bootstrap_servers) as waiting:
+    await_only(small, 0)
+    began = now()
+    with Served(small) as waiting, Wire(small.bootstrap_servers) as idle:
         make_topic(waiting, "idle")
         assert greeted(idle)
-        waiting.send(fetch("idle", 0, wait_ms=20_000), 12)
-        eventually(lambda: any(one.waiting_replies for one in list(small._hub.connections)))
-        sweep(small, 599)
+        waiting.send(fetch("idle", 0, wait_ms=FOREVER_MS), 12)
+        eventually(lambda: waiting.end.waiting_replies)
+        sweep(small, began + 599)
         assert len(small._hub.connections) == 2
-        sweep(small, 601)
+        sweep(small, now() + 601)
         assert idle.closed()
         with Wire(small.bootstrap_servers) as other:
             other.call(produce("idle", batch()), 9)
@@ -218,7 +251,8 @@ def test_idle_connections_are_closed_and_waiting_ones_are_not(small: Broker) -> 
 
 def test_a_slow_reader_holds_little_and_is_closed(small: Broker) -> None:
     """64 MB of fetches are asked for by one who reads nothing."""
-    with Wire(small.bootstrap_servers) as wire:
+    began = now()
+    with Served(small) as wire:
         make_topic(wire, "slow", max_message_bytes="2000000")
         for _ in range(2):
             wire.call(produce("slow", batch(1, FETCH_BYTES - 200)), 9)
@@ -228,20 +262,20 @@ def test_a_slow_reader_holds_little_and_is_closed(small: Broker) -> None:
         with contextlib.suppress(BlockingIOError):
             for _ in range(reader_bytes):
                 wire.socket.send(frame)
-        eventually(lambda: any(one.unsent_bytes for one in list(small._hub.connections)))
+        connection = wire.end
+        eventually(lambda: connection.unsent_bytes)
         time.sleep(0.05)
-        (connection,) = [one for one in list(small._hub.connections) if one.unsent_bytes]
         assert connection.unsent_bytes <= 100_000 + 2 * FETCH_BYTES
-        sweep(small, 29)
+        sweep(small, began + 29)
         assert not connection.closed
-        sweep(small, 31)
+        sweep(small, now() + 31)
         assert connection.closed
-        wire.socket.settimeout(5)
+        wire.socket.settimeout(PATIENCE_S)
         assert wire.closed()
 
 
 def test_a_slow_reader_gets_everything_that_it_asked_for(small: Broker) -> None:
-    with Wire(small.bootstrap_servers) as wire:
+    with Served(small) as wire:
         make_topic(wire, "late", max_message_bytes="2000000")
         wire.call(produce("late", batch(1, FETCH_BYTES - 200)), 9)
         wanted = 30
@@ -249,7 +283,7 @@ def test_a_slow_reader_gets_everything_that_it_asked_for(small: Broker) -> None:
             wire.frame(fetch("late", 0, partition_bytes=FETCH_BYTES), 12) for _ in range(wanted)
         )
         wire.socket.sendall(data)
-        eventually(lambda: any(one.unsent_bytes for one in list(small._hub.connections)))
+        eventually(lambda: wire.end.unsent_bytes)
         time.sleep(0.05)
         for _ in range(wanted):
             found = wire.receive().responses[0].partitions[0]
@@ -259,28 +293,23 @@ def test_a_slow_reader_gets_everything_that_it_asked_for(small: Broker) -> None:
 
 def test_a_held_back_frame_is_not_the_clients_fault(small: Broker) -> None:
     """A reader that goes on reading is not closed for the request that the broker did not take."""
-    with Wire(small.bootstrap_servers) as wire:
+    with Served(small) as wire:
         make_topic(wire, "held", max_message_bytes="2000000")
         wire.call(produce("held", batch(1, FETCH_BYTES - 200)), 9)
         for _ in range(20):
             wire.send(fetch("held", 0, partition_bytes=FETCH_BYTES), 12)
-        eventually(lambda: any(one.unsent_bytes for one in list(small._hub.connections)))
-        time.sleep(0.05)
-        (connection,) = [one for one in list(small._hub.connections) if one.unsent_bytes]
-        assert connection.frame_at
+        connection = wire.end
+        eventually(lambda: connection.unsent_bytes and connection.frame_at)
 
         class Reading:
             """The same, a minute later, whose peer has read a little just now."""
 
-            sent_at = active_at = time.monotonic() + 60
+            sent_at = active_at = now() + 60
 
             def __getattr__(self, name: str) -> Any:
                 return getattr(connection, name)
 
-        assert (
-            small._limits._overdue(Reading(), time.monotonic() + 60, connection.unsent_bytes)
-            is None
-        )
+        assert small._limits._overdue(Reading(), Reading.sent_at, connection.unsent_bytes) is None
         for _ in range(20):
             wire.receive()
 
@@ -289,23 +318,27 @@ def test_unsent_bytes_of_all() -> None:
     """Above the limit, who holds the most goes, and only he."""
     config = {"kafka_py.connection.unsent.bytes.max": "100000000"}
     with Broker(config) as broker, contextlib.ExitStack() as stack:
-        modest, greedy = [stack.enter_context(Wire(broker.bootstrap_servers)) for _ in range(2)]
+        modest, greedy = [stack.enter_context(Served(broker)) for _ in range(2)]
         make_topic(modest, "all", max_message_bytes="10000000")
         modest.call(produce("all", batch(1, 8_000_000)), 9)
         for wire, times in ((modest, 1), (greedy, 4)):
             for _ in range(times):
                 wire.send(fetch("all", 0, partition_bytes=1 << 24, max_bytes=1 << 24), 12)
-        eventually(lambda: sum(one.unsent_bytes > 0 for one in list(broker._hub.connections)) == 2)
-        time.sleep(0.05)
-        held = sorted(broker._hub.connections, key=lambda one: one.unsent_bytes)
-        assert held[0].unsent_bytes < held[1].unsent_bytes
-        broker._limits.unsent_bytes_total_max = held[0].unsent_bytes + held[1].unsent_bytes
-        sweep(broker, 0)
-        assert not held[1].closed
-        broker._limits.unsent_bytes_total_max -= 1
-        sweep(broker, 0)
-        assert held[1].closed
-        assert not held[0].closed
+        held = [modest.end, greedy.end]
+        # Answered, all of it, and sent as far as the sockets take it.
+        eventually(lambda: held[0].unsent_bytes and held[1].unsent_bytes > 16_000_000)
+
+        def at_the_limit(above: int) -> list[bool]:
+            """Who is closed when that many bytes are held above the limit."""
+            unsent = [one.unsent_bytes for one in held]
+            assert unsent[0] < unsent[1]
+            broker._limits.unsent_bytes_total_max = sum(unsent) - above
+            broker._limits.sweep(broker._hub.connections, now())
+            return [one.closed for one in held]
+
+        # Both looks on the loop, which sends nothing meanwhile.
+        assert on_loop(broker, lambda: at_the_limit(0)) == [False, False]
+        assert on_loop(broker, lambda: at_the_limit(1)) == [False, True]
         assert greedy.closed()
         assert modest.receive().responses[0].partitions[0].error_code == 0
 
@@ -315,14 +348,14 @@ def test_unsent_bytes_of_all() -> None:
 
 def test_requests_in_work_stop_the_reading(small: Broker) -> None:
     """Two wait, the others are not taken before; all are answered, in order."""
-    with Wire(small.bootstrap_servers) as wire, Wire(small.bootstrap_servers) as other:
+    with Served(small) as wire, Wire(small.bootstrap_servers) as other:
         make_topic(wire, "work")
         for _ in range(10):
-            wire.send(fetch("work", 0, wait_ms=10_000), 12)
-        eventually(lambda: any(one.waiting_replies for one in list(small._hub.connections)))
+            wire.send(fetch("work", 0, wait_ms=FOREVER_MS), 12)
+        connection = wire.end
+        eventually(lambda: connection.waiting_replies == 2)
         time.sleep(0.05)
-        held = [one.waiting_replies for one in list(small._hub.connections)]
-        assert sorted(held) == [0, 2]
+        assert connection.waiting_replies == 2
         other.call(produce("work", batch()), 9)
         for _ in range(10):
             assert wire.receive().responses[0].partitions[0].high_watermark == 1
@@ -330,16 +363,16 @@ def test_requests_in_work_stop_the_reading(small: Broker) -> None:
 
 def test_a_begun_frame_has_its_time_from_when_it_is_read_again(small: Broker) -> None:
     """While the broker does not read, the rest of a frame cannot come."""
-    with Wire(small.bootstrap_servers) as wire, Wire(small.bootstrap_servers) as other:
+    with Served(small) as wire, Wire(small.bootstrap_servers) as other:
         make_topic(wire, "begun")
         last = wire.frame(HELLO, 4)
         hello, _, _ = wire.waiting.pop()
-        data = b"".join(wire.frame(fetch("begun", 0, wait_ms=10_000), 12) for _ in range(5))
+        data = b"".join(wire.frame(fetch("begun", 0, wait_ms=FOREVER_MS), 12) for _ in range(5))
         wire.socket.sendall(data + last[:10])
-        eventually(lambda: any(one.waiting_replies for one in list(small._hub.connections)))
+        connection = wire.end
+        eventually(lambda: connection.waiting_replies == 2)
         time.sleep(0.1)
-        (connection,) = [one for one in list(small._hub.connections) if one.waiting_replies]
-        released = time.monotonic()
+        released = now()
         other.call(produce("begun", batch()), 9)
         for _ in range(5):
             assert wire.receive().responses[0].partitions[0].high_watermark == 1
@@ -363,10 +396,10 @@ def test_bytes_in_work_stop_the_reading(name: str, monkeypatch: pytest.MonkeyPat
         real = flusher._flush
 
         def slow(*arguments: Any) -> None:
-            release.wait(10)
+            release.wait(2 * PATIENCE_S)
             real(*arguments)
 
-        wires = [stack.enter_context(Wire(broker.bootstrap_servers)) for _ in range(3)]
+        wires = [stack.enter_context(Served(broker)) for _ in range(3)]
         make_topic(wires[0], "bytes")
         monkeypatch.setattr(flusher, "_flush", slow)
         for wire in wires:
@@ -374,9 +407,11 @@ def test_bytes_in_work_stop_the_reading(name: str, monkeypatch: pytest.MonkeyPat
                 wire.send(produce("bytes", batch(1, 900), acks=-1), 9)
         eventually(lambda: broker._hub.inflight_bytes > 3000)
         time.sleep(0.1)
-        connections = list(broker._hub.connections)
-        assert sum(one.inflight_bytes for one in connections) == broker._hub.inflight_bytes
-        assert all(one.inflight_bytes <= 3000 + 1100 for one in connections)
+        held = [wire.end for wire in wires]
+        assert on_loop(broker, lambda: sum(one.inflight_bytes for one in held)) == on_loop(
+            broker, lambda: broker._hub.inflight_bytes
+        )
+        assert all(one.inflight_bytes <= 3000 + 1100 for one in held)
         if name.startswith("queued"):
             # One request of each connection is always taken, so that none starves.
             assert broker._hub.inflight_bytes <= 3000 + 3 * 1100

@@ -19,6 +19,7 @@ from kafka_py.protocol.groups import FindCoordinatorRequest, ListGroupsRequest
 from kafka_py.server.broker import Broker
 from tests.server.conftest import make_topic
 from tests.server.wire import Wire
+from tests.waiting import PATIENCE_S
 
 P = OffsetCommitRequest.OffsetCommitRequestPartition
 T = OffsetCommitRequest.OffsetCommitRequestTopic
@@ -29,7 +30,7 @@ def ready() -> Iterator[tuple[Broker, dict[str, bytes]]]:
     """A broker with topics t and u, whose coordinators are loaded."""
     with Broker() as broker, Wire(broker.bootstrap_servers) as wire:
         topics = {name: make_topic(wire, name, 4) for name in ("t", "u")}
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             reply = wire.call(FindCoordinatorRequest(key_type=0, coordinator_keys=["g"]), 4)
             if not reply.coordinators[0].error_code and not codes(
@@ -185,7 +186,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Any) -> None:
 
 def wait_until_loaded(wire: Wire, group: str) -> None:
     """Until the group's coordinator answers."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         wire.call(FindCoordinatorRequest(key_type=0, coordinator_keys=[group]), 4)
         asked = OffsetFetchRequest.OffsetFetchRequestGroup(group_id=group, topics=None)

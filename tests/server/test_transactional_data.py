@@ -24,6 +24,7 @@ from tests.server.conftest import make_topic, on_loop
 from tests.server.group_requests import await_coordinator
 from tests.server.messages import batch, fetch, offsets, produce
 from tests.server.wire import Wire
+from tests.waiting import FOREVER_MS, PATIENCE_S, eventually
 
 GROUP = "txn-group"
 MARKER = WriteTxnMarkersRequest.WritableTxnMarker
@@ -47,16 +48,17 @@ class Producer:
         self.topic = topic
         self.sequence = 0
         self.id = self.epoch = -1
-        find = FindCoordinatorRequest(key_type=1, coordinator_keys=[name])
-        deadline = time.monotonic() + 10
-        while self.wire.call(find, 4).coordinators[0].error_code:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        self.init()
+        try:
+            find = FindCoordinatorRequest(key_type=1, coordinator_keys=[name])
+            eventually(lambda: not self.wire.call(find, 4).coordinators[0].error_code)
+            self.init()
+        except BaseException:
+            self.wire.socket.close()
+            raise
 
     def init(self) -> None:
         asked = InitProducerIdRequest(transactional_id=self.name, transaction_timeout_ms=60_000)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while (reply := self.wire.call(asked, 5)).error_code:
             assert time.monotonic() < deadline, reply
             time.sleep(0.01)
@@ -122,7 +124,7 @@ def stable(wire: Wire, topic: str) -> tuple[int, int]:
 
 def settle(wire: Wire, topic: str, end: int) -> None:
     """Wait for markers."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while stable(wire, topic)[0] < end:
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -144,11 +146,9 @@ def test_an_open_transaction_holds_readers_back(wire: Wire, producer: Producer) 
     plain = wire.call(fetch(topic, 0), 12).responses[0].partitions[0]
     assert len(plain.records) > 2 * len(committed.records)
     # A reader who waits at the last stable offset is woken by the marker.
-    wire.send(fetch(topic, 1, isolation_level=1, wait_ms=20_000), 12)
+    wire.send(fetch(topic, 1, isolation_level=1, wait_ms=FOREVER_MS), 12)
     producer.end(True)
-    started = time.monotonic()
     woken = wire.receive().responses[0].partitions[0]
-    assert time.monotonic() - started < 10
     assert woken.last_stable_offset == 4
     assert woken.records
     assert woken.aborted_transactions == []
@@ -215,6 +215,7 @@ def test_a_large_compressed_batch_goes_through_a_worker(wire: Wire, producer: Pr
 
 def test_refusals(producer: Producer, broker: Broker) -> None:
     other = Producer(broker, f"{producer.name}-2", producer.topic)
+    other.wire.socket.close()
     wire = producer.wire
     request = producer.request(producer.batch(), transactional_id=None)
     assert code_of(wire.call(request, 12)) is ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED
@@ -230,7 +231,6 @@ def test_refusals(producer: Producer, broker: Broker) -> None:
     producer.init()
     assert producer.write(producer_epoch=old) is ErrorCode.INVALID_PRODUCER_EPOCH
     assert producer.write() is ErrorCode.NONE
-    other.wire.socket.close()
 
 
 SAID = [
@@ -405,7 +405,7 @@ def test_offsets_of_a_transaction(wire: Wire, producer: Producer) -> None:
 
 
 def until_fetched(wire: Wire, topic: str, expected: tuple[int, int]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while (got := fetched(wire, topic, stable=True)) != expected and time.monotonic() < deadline:
         time.sleep(0.005)
     assert got == expected
@@ -432,7 +432,7 @@ def test_everything_is_there_after_a_restart(tmp_path: Any) -> None:
         await_coordinator(wire, GROUP)
         until_fetched(wire, "kept", (-1, ErrorCode.UNSTABLE_OFFSET_COMMIT))
         assert stable(wire, "kept") == (0, 1)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while (code := producer.write()) is ErrorCode.NOT_ENOUGH_REPLICAS:
             assert time.monotonic() < deadline
         assert code is ErrorCode.NONE

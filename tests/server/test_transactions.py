@@ -31,6 +31,7 @@ from kafka_py.server.coordinator_partitions import PartitionWriter
 from kafka_py.server.transaction_coordinators import TRANSACTIONS_TOPIC
 from tests.server.conftest import make_topic, on_loop
 from tests.server.wire import Wire
+from tests.waiting import FOREVER_MS, PATIENCE_S, eventually
 
 PARTITIONS = 3
 SETTINGS = {
@@ -53,7 +54,7 @@ def broker() -> Iterator[Broker]:
 def await_coordinator(wire: Wire) -> None:
     """Ask for the coordinator until there is one, as clients do."""
     request = FindCoordinatorRequest(key_type=1, coordinator_keys=["any"])
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while wire.call(request, 4).coordinators[0].error_code:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -76,7 +77,7 @@ class Producer:
         request = InitProducerIdRequest(
             transactional_id=self.name, transaction_timeout_ms=timeout_ms
         )
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             reply = self.wire.call(request, 5)
             if reply.error_code != ErrorCode.CONCURRENT_TRANSACTIONS or not wait:
@@ -124,7 +125,7 @@ class Producer:
 
     def await_state(self, state: str) -> Any:
         """Wait until it is in a state; the row."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE_S
         while (row := self.state()).transaction_state != state:
             assert time.monotonic() < deadline, row
             time.sleep(0.01)
@@ -191,7 +192,7 @@ def test_a_topic_that_is_gone_needs_no_marker(wire: Wire) -> None:
     p.init()
     p.add(0, 1, topic="going")
     p.add(0)
-    wire.call(DeleteTopicsRequest(topic_names=["going"], timeout_ms=5000), 5)
+    wire.call(DeleteTopicsRequest(topic_names=["going"], timeout_ms=30_000), 5)
     assert p.end(False) == ErrorCode.NONE
     p.await_state("CompleteAbort")
     assert p.add(0, topic="going") == {0: ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}
@@ -256,16 +257,18 @@ def test_who_comes_while_markers_are_written_waits(
     config = "add.partitions.to.txn.retry.backoff.max.ms"
     assert broker.config[config] == 100
     began = time.monotonic()
-    found = asyncio.run_coroutine_threadsafe(added(), broker.loop).result(10)
+    found = asyncio.run_coroutine_threadsafe(added(), broker.loop).result(PATIENCE_S)
     assert found == {("t", 1): ErrorCode.CONCURRENT_TRANSACTIONS}
     assert time.monotonic() - began >= 0.09
     began = time.monotonic()
     assert p.add(2) == {2: ErrorCode.CONCURRENT_TRANSACTIONS}
     assert time.monotonic() - began >= 0.09
+    # Long enough for who waits to be waiting still when the markers are there.
+    monkeypatch.setitem(broker.config.values_now, config, FOREVER_MS)
     waiting = asyncio.run_coroutine_threadsafe(added(), broker.loop)
-    time.sleep(0.03)
+    eventually(lambda: node.transactions._awaiting)
     go.set()
-    assert waiting.result(10) == {("t", 1): ErrorCode.NONE}
+    assert waiting.result(PATIENCE_S) == {("t", 1): ErrorCode.NONE}
     row = p.state()
     assert (row.transaction_state, row.topics[0].partitions) == ("Ongoing", [1])
     assert on_loop(broker, lambda: node.transactions.verify("", p.id, p.epoch, [("t", 1)])) == {
@@ -305,12 +308,11 @@ def test_another_coordinator_writes_the_markers(
     monkeypatch.setattr(markers, "write", write)
     assert p.end(True) == ErrorCode.NONE
     p.await_state("PrepareCommit")
-    while not held:
-        time.sleep(0.005)
+    eventually(lambda: held)
     assert p.end(True, 5) == ErrorCode.PRODUCER_FENCED  # The epoch after this end is for the next.
     monkeypatch.setattr(markers, "write", real)
     load_anew(broker, p.name)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE_S
     while (row := p.state()).transaction_state != "CompleteCommit":
         assert time.monotonic() < deadline, row
         time.sleep(0.01)
@@ -381,7 +383,7 @@ def test_a_restart_in_the_middle(how: str, tmp_path: Path) -> None:
         if how == "image":
             for one in producers:
                 load_anew(broker, one.name)
-            await_coordinator(wire)
+                await_coordinator(wire)
         before = {one.name: one.state() for one in producers}
         last_id = max(one.id for one in producers)
     with Broker(SETTINGS, data=data) as broker, Wire(broker.bootstrap_servers) as wire:
@@ -410,7 +412,7 @@ def test_the_level_of_the_feature() -> None:
             update = UpdateFeaturesRequest.FeatureUpdateKey(
                 feature="transaction.version", max_version_level=wanted, upgrade_type=2
             )
-            request = UpdateFeaturesRequest(feature_updates=[update], timeout_ms=5000)
+            request = UpdateFeaturesRequest(feature_updates=[update], timeout_ms=30_000)
             assert wire.call(request, 2).error_code == 0
             assert level(wire) == wanted
             if wanted == 1:

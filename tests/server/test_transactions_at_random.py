@@ -23,6 +23,7 @@ from tests.server.group_requests import await_coordinator
 from tests.server.messages import fetch, produce
 from tests.server.test_transactional_data import GROUP, Producer, commit, fetched
 from tests.server.wire import Wire
+from tests.waiting import PATIENCE_S
 
 TOPIC, PARTITIONS, PRODUCERS, STEPS = "random", 3, 3, 120
 SETTINGS = {"transaction.state.log.num.partitions": "2", "offsets.topic.num.partitions": "2"}
@@ -49,6 +50,8 @@ class World:
     def __init__(self, seed: int, directory: Path) -> None:
         self.random = random.Random(seed)
         self.directory = directory
+        self.running = False
+        self.wire: Any = None
         self.committed: list[tuple[int, int, bytes]] = []
         self.offset = (0, -1)
         self.written = 0
@@ -60,6 +63,7 @@ class World:
         """Start, or start again: the producers connect anew and go on."""
         self.broker = Broker(SETTINGS, data=self.directory)
         self.broker.__enter__()
+        self.running = True
         self.wire = Wire(self.broker.bootstrap_servers)
         await_coordinator(self.wire, GROUP)
         if not self.producers:
@@ -73,13 +77,16 @@ class World:
 
     def stop(self) -> None:
         """Stop; open transactions stay open."""
-        for wire in (self.wire, *(one.wire for one in self.producers)):
+        wires = [one.wire for one in self.producers]
+        for wire in wires if self.wire is None else [self.wire, *wires]:
             wire.socket.close()
-        self.broker.__exit__(None, None, None)
+        if self.running:
+            self.running = False
+            self.broker.__exit__(None, None, None)
 
     def insist(self, ask: Any) -> Any:
         """Ask until the answer is none of those that ask for patience: (code, the rest)."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while (answer := ask())[0] in AGAIN:
             assert time.monotonic() < deadline, answer
             time.sleep(0.005)
@@ -199,7 +206,7 @@ class World:
         """The end: nothing is open, everything is stable."""
         for number in range(PRODUCERS):
             self.end(number, committed=True)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         ends = sum(
             self.broker.node.replicas.partition(TOPIC, p).log_end_offset  # type: ignore[union-attr]
             for p in range(PARTITIONS)
@@ -219,8 +226,8 @@ class World:
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_committed_is_seen_and_nothing_else(seed: int, tmp_path: Path) -> None:
     world = World(seed, tmp_path)
-    world.start()
     try:
+        world.start()
         for _ in range(STEPS):
             world.step()
         world.check_all()

@@ -7,12 +7,13 @@ from typing import Any
 
 from kafka_py.protocol.framing import encode_request
 from kafka_py.protocol.registry import API, ApiKey
+from tests.waiting import PATIENCE_S
 
 
 class Wire:
     """One connection. `send` and `receive` may be pipelined; `call` does both."""
 
-    def __init__(self, bootstrap: str, timeout_s: float = 10.0, source: str = "") -> None:
+    def __init__(self, bootstrap: str, timeout_s: float = PATIENCE_S, source: str = "") -> None:
         """`source`: the address to connect from."""
         host, _, port = bootstrap.rpartition(":")
         self.socket = socket.create_connection(
@@ -27,6 +28,11 @@ class Wire:
 
     def __exit__(self, *exception: object) -> None:
         self.socket.close()
+
+    def __del__(self) -> None:
+        # What a test that failed has left open is not to warn in the test that runs by then.
+        if hasattr(self, "socket"):
+            self.socket.close()
 
     def frame(self, message: Any, version: int) -> bytes:
         """The bytes of a request."""
