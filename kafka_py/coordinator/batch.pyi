@@ -29,6 +29,8 @@ class PendingBatch:
     compression: int
     closed: bool
     """The runtime takes nothing more: the compiled paths keep out."""
+    settled: bool
+    """While the batch is empty: everything that was applied is committed, `Runtime.settled` said so."""
 
     def __init__(self, begun: Callable[[], Any], base_sequence: int = 0) -> None: ...
     def __len__(self) -> int: ...

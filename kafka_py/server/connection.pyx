@@ -440,26 +440,35 @@ cdef class Connection(Peer):
         cdef CommitPath path = self.hub.commits
         cdef CommitReply committing
         cdef bytes frame
+        cdef Py_ssize_t size
         cdef long long now_ms = self.hub.fast.now_ms
         path.grants = self.grants
         if key == KEY_OFFSET_COMMIT:
             frame = path.commit(p + at, n - at, version, correlation, now_ms)
-        elif key == KEY_HEARTBEAT:
-            frame = path.heartbeat(p + at, n - at, version, correlation, now_ms)
-        else:
-            frame = path.member_heartbeat(
-                p + at, n - at, version, correlation, now_ms, self.text(p, client_id_bytes) or "", java_address(self.host)
-            )
-        if frame is not None and key == KEY_OFFSET_COMMIT:
+            if frame is None:
+                return False
             committing = CommitReply.__new__(CommitReply)
             committing.connection = self
             committing.version = version
             committing.parts = frame
             self.wait(committing, n)
             path.taken.quick.append(committing)
-        elif frame is not None:
-            self.answer([frame], n)
-        return frame is not None
+            return True
+        if key == KEY_HEARTBEAT:
+            size = path.heartbeat(p + at, n - at, version, correlation, now_ms)
+        else:
+            if self.address is None:
+                self.address = java_address(self.host)
+            size = path.member_heartbeat(
+                p + at, n - at, version, correlation, now_ms, p + 10, max(client_id_bytes, 0), self.address
+            )
+        if size == 0:
+            return False
+        if self.replies:
+            self.answer([PyBytes_FromStringAndSize(<const char*>path.scratch, size)], n)
+        else:
+            put(self.out, path.scratch, size)
+        return True
 
     cdef object text(self, const uint8_t* p, Py_ssize_t size):
         """The client id behind the fixed header, None when null. Bytes that are no UTF-8 are kept visible."""

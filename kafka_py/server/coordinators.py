@@ -102,7 +102,7 @@ class GroupCoordinators(Coordinators[GroupShard]):
 
     def image_changed(self, image: MetadataImage, changed: ChangedMetadata) -> None:
         """Lead, load, drop; tell the machines which topics changed. After the partitions did."""
-        self.commits.image_changed(image)
+        self.commits.image_changed(image, changed.everything or bool(changed.configs))
         self.commits.modern = consumer_protocol_enabled(self._node)
         super().image_changed(image, changed)
         names = self._changed_names(image, changed)
