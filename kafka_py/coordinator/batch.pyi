@@ -30,7 +30,7 @@ class PendingBatch:
     closed: bool
     """The runtime takes nothing more: the compiled paths keep out."""
     settled: bool
-    """While the batch is empty: everything that was applied is committed, `Runtime.settled` said so."""
+    """While the batch is empty: all that was applied is committed, as `Runtime.settled` said."""
 
     def __init__(self, begun: Callable[[], Any], base_sequence: int = 0) -> None: ...
     def __len__(self) -> int: ...

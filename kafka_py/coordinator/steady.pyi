@@ -1,12 +1,12 @@
-"""Members for whom nothing changes: what their heartbeats are held against, ready for the compiled
-path (`kafka_py.coordinator.offsets.commit_path`). It remembers; the group and its deadlines decide."""
+"""Members for whom nothing changes: what their heartbeats are held against, for the compiled path
+(`kafka_py.coordinator.offsets.commit_path`). It remembers; the group and its deadlines decide."""
 
 from typing import final
 
 from kafka_py.coordinator.deadlines import Deadline
 
 class GroupState:
-    """The numbers of a consumer group that every heartbeat is compared with; see `ConsumerGroup`."""
+    """The numbers of a `ConsumerGroup` that every heartbeat is compared with."""
 
     epoch: int
     target_epoch: int

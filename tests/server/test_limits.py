@@ -55,7 +55,12 @@ def eventually(check: Any, seconds: float = 5) -> None:
 def sweep(broker: Broker, later_s: float) -> None:
     """What the broker would close so much later, if nothing came meanwhile."""
     now_s = time.monotonic() + later_s
-    on_loop(broker, lambda: broker._limits.sweep(broker._hub.connections, now_s))
+    limits = broker._limits
+
+    def look() -> None:
+        limits.sweep(broker._hub.unusual(now_s, limits.idle_ms / 1000), now_s)
+
+    on_loop(broker, look)
 
 
 # ------------------------------------------------------------------------------------ who is let in
