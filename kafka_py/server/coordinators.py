@@ -54,7 +54,11 @@ class GroupCoordinators(Coordinators[GroupShard]):
         self._random = randomness
         #: Where connections take commits that need no thought.
         self.commits = CommitPath(
-            self._batch_of, self.now, node.image, node.config["offset.metadata.max.bytes"]
+            self._batch_of,
+            self.now,
+            node.clock.monotonic_ms,
+            node.image,
+            node.config["offset.metadata.max.bytes"],
         )
 
     def _machine(self, index: int, partition: Partition) -> GroupShard:

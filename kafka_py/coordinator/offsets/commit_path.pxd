@@ -42,6 +42,7 @@ cdef class TopicRow:            # a topic of the image
 cdef class CommitPath:
     cdef object find
     cdef object now
+    cdef object monotonic_ms
     cdef object image
     cdef dict by_group          # bytes of the group id -> GroupRow
     cdef dict by_name           # bytes of the topic's name -> TopicRow

@@ -37,6 +37,7 @@ class CommitPath:
         self,
         find: Callable[[str], tuple[GroupShard, PendingBatch, Callable[[], bool]] | None],
         now: Callable[[], Moment],
+        monotonic_ms: Callable[[], int],
         image: MetadataImage,
         metadata_max: int,
     ) -> None: ...

@@ -66,9 +66,10 @@ cdef class TopicRow:
 cdef class CommitPath:
     """See the stub."""
 
-    def __init__(self, find, now, image, Py_ssize_t metadata_max):
+    def __init__(self, find, now, monotonic_ms, image, Py_ssize_t metadata_max):
         self.find = find
         self.now = now
+        self.monotonic_ms = monotonic_ms
         self.metadata_max = metadata_max
         self.moment_ms = -1
         self.by_group = {}
@@ -261,7 +262,7 @@ cdef class CommitPath:
         steady = self.steady(row, <GroupState>group, member.p, member.size)
         if steady is None or steady.epoch != epoch or not steady.is_from(client_id, client_id_bytes, host):
             return 0
-        moment_ms = self.time(now_ms)[0]
+        moment_ms = self.monotonic_ms()
         if not (<GroupState>group).is_at(epoch, moment_ms) or not steady.session.postpone(moment_ms + steady.timeout_ms):
             return 0
         self.reserve(HEARTBEAT_BYTES + member.size)
