@@ -7,8 +7,9 @@ clocks; `kafka_py.testing.clock.VirtualClock` is moved by hand, by tests and sim
 
 from __future__ import annotations
 
-import time
 from typing import Protocol
+
+from kafka_py.real_clock import RealClock
 
 __all__ = ["Clock", "RealClock"]
 
@@ -31,21 +32,3 @@ class Clock(Protocol):
     def monotonic_ns(self) -> int:
         """Nanoseconds since the same start as `monotonic_ms`; for measuring durations."""
         ...
-
-
-class RealClock:
-    """The machine's own clocks.  Stateless; any number of instances agree with each other."""
-
-    __slots__ = ()
-
-    def now_ms(self) -> int:
-        """Wall clock, milliseconds since 1970-01-01 UTC."""
-        return time.time_ns() // 1_000_000
-
-    def monotonic_ms(self) -> int:
-        """Milliseconds since an arbitrary start; never goes back."""
-        return time.monotonic_ns() // 1_000_000
-
-    def monotonic_ns(self) -> int:
-        """Nanoseconds since the same start as `monotonic_ms`."""
-        return time.monotonic_ns()

@@ -20,6 +20,7 @@ cdef class PendingBatch:
     cdef public int compression
     cdef int base_sequence
     cdef public bint closed                 # its runtime takes nothing more
+    cdef public bint settled                # what was applied before is committed
 
     cdef int begin(self) except -1
     # The caller has begun it and seen that there is room.

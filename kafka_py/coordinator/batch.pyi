@@ -29,6 +29,8 @@ class PendingBatch:
     compression: int
     closed: bool
     """The runtime takes nothing more: the compiled paths keep out."""
+    settled: bool
+    """While the batch is empty: all that was applied is committed, as `Runtime.settled` said."""
 
     def __init__(self, begun: Callable[[], Any], base_sequence: int = 0) -> None: ...
     def __len__(self) -> int: ...

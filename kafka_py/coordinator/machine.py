@@ -1,4 +1,4 @@
-"""The nouns of a coordinator: records, results, replies, deadlines.
+"""The nouns of a coordinator: records, results, replies.
 
 A machine answers a request with a `Result`: the records that make the change, and the replies that
 may go out once those records are committed. It neither appends nor sends; it holds no clock and no
@@ -14,8 +14,7 @@ is.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -26,7 +25,6 @@ __all__ = [
     "NOTHING",
     "Caller",
     "CoordinatorRecord",
-    "Deadlines",
     "Delivery",
     "Moment",
     "Producer",
@@ -141,80 +139,3 @@ class Result:
 
 #: No records, no replies. Never mutate it.
 NOTHING: Final = Result()
-
-
-class Deadlines:
-    """Deadlines by key, earliest first; moving one is as cheap as a dict entry.
-
-    A heap holds at most one live entry a key; an entry whose key was moved to a later time is put
-    back when it comes up, so a member's heartbeat costs no heap operation.
-    """
-
-    def __init__(self) -> None:
-        self._at_ms: dict[Hashable, int] = {}
-        self._heap: list[tuple[int, int, Hashable]] = []
-        self._queued_ms: dict[Hashable, int] = {}
-        self._order = 0
-
-    def __len__(self) -> int:
-        return len(self._at_ms)
-
-    def __contains__(self, key: Hashable) -> bool:
-        return key in self._at_ms
-
-    def set(self, key: Hashable, at_ms: int) -> None:
-        """Let ``key`` come due at ``at_ms``, whatever was said of it before."""
-        self._at_ms[key] = at_ms
-        queued = self._queued_ms.get(key)
-        if queued is None or at_ms < queued:
-            self._push(key, at_ms)
-
-    def _push(self, key: Hashable, at_ms: int) -> None:
-        self._order += 1
-        self._queued_ms[key] = at_ms
-        heapq.heappush(self._heap, (at_ms, self._order, key))
-
-    def get(self, key: Hashable) -> int | None:
-        """When ``key`` comes due; None when it does not."""
-        return self._at_ms.get(key)
-
-    def cancel(self, key: Hashable) -> None:
-        """Forget ``key``; unknown keys are fine."""
-        self._at_ms.pop(key, None)
-
-    def next_ms(self) -> int | None:
-        """When to look next: never after the earliest deadline; None when there is none."""
-        self._settle()
-        return self._heap[0][0] if self._heap else None
-
-    def due(self, now_ms: int) -> list[Hashable]:
-        """Take the keys whose time has come, earliest first; ties in the order they were set."""
-        found: list[Hashable] = []
-        while (key := self.take_due(now_ms)) is not None:
-            found.append(key)
-        return found
-
-    def take_due(self, now_ms: int) -> Hashable | None:
-        """Take the first key whose time has come; None when there is none (more)."""
-        self._settle()
-        if not self._heap or self._heap[0][0] > now_ms:
-            return None
-        _, _, key = heapq.heappop(self._heap)
-        del self._queued_ms[key]
-        del self._at_ms[key]
-        return key
-
-    def _settle(self) -> None:
-        """Make the top of the heap a live entry whose time is its key's."""
-        while self._heap:
-            at_ms, _, key = self._heap[0]
-            if self._queued_ms.get(key) != at_ms:
-                heapq.heappop(self._heap)
-                continue
-            wanted = self._at_ms.get(key)
-            if wanted == at_ms:
-                return
-            heapq.heappop(self._heap)
-            del self._queued_ms[key]
-            if wanted is not None:
-                self._push(key, wanted)

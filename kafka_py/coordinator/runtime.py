@@ -362,6 +362,7 @@ class Runtime:
             self._drop(ErrorCode.NOT_LEADER_OR_FOLLOWER)
             return
         self._end_offset = end_offset
+        self.pending.settled = False
         if not self._parked and self._writer.committed_offset() >= end_offset:
             self._complete_all(waiting, now)
             self._rearm()
@@ -542,11 +543,14 @@ class Runtime:
 
     def settled(self) -> bool:
         """Whether everything that was applied is committed, so that answers need not wait."""
-        return (
+        settled = (
             not self._parked
             and not self.pending.count
             and self._writer.committed_offset() >= self._end_offset
         )
+        # What is committed stays so: the compiled paths need not ask before the next append.
+        self.pending.settled = settled
+        return settled
 
     @property
     def idle(self) -> bool:

@@ -20,10 +20,10 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from kafka_py.coordinator.deadlines import Deadlines
 from kafka_py.coordinator.machine import (
     Caller,
     CoordinatorRecord,
-    Deadlines,
     Delivery,
     Moment,
     Reply,
@@ -119,19 +119,6 @@ class Group:
         False, and nothing has happened, when the general path has to look at it.
         """
         return False
-
-    def quick_member_heartbeat(
-        self,
-        shard: GroupShard,
-        member_id: str,
-        epoch: int,
-        client_id: str,
-        client_host: str,
-        now: Moment,
-    ) -> int | None:
-        """The same for a ConsumerGroupHeartbeat that says nothing but who sends it; the heartbeat
-        interval (ms) when nothing has changed for the member either, else None."""
-        return None
 
     def offsets_expire_from_ms(self, committed_ms: int) -> int | None:
         """When retention begins for an offset committed then (wall clock); None: not at all.

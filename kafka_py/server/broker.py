@@ -374,7 +374,8 @@ class Broker:
             deadlines.append(now_ms + APPEND_EXPIRY_MS)
         if now_ms >= self._sweep_at_ms:
             self._sweep_at_ms = now_ms + HOUSEKEEPING_MS
-            self._limits.sweep(self._hub.connections, self._clock.monotonic_ns() / 1e9)
+            now_s = self._clock.monotonic_ns() / 1e9
+            self._limits.sweep(self._hub.unusual(now_s, self._limits.idle_ms / 1000), now_s)
             for job in replicas.due(self._clock.now_ms()):
                 node.spawn(self._work(job))
         deadlines.append(self._sweep_at_ms)

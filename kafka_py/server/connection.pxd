@@ -50,6 +50,7 @@ cdef class Connection(Peer):
     cdef int fd
     cdef int writer_fd                  # a duplicate that the loop watches while the socket is full, else -1
     cdef readonly str host
+    cdef str address                    # the host as Java prints it
     cdef readonly bint plain_role       # a broker listener: the compiled paths apply
     cdef readonly str role
     cdef readonly Intake intake

@@ -28,6 +28,8 @@ class Hub:
         """Serve everyone who has something to send, now."""
     def touch_later(self) -> None:
         """Look at those who wait, soon."""
+    def unusual(self, now_s: float, idle_s: float) -> list[Connection]:
+        """The connections that `Limits.sweep` has to look at; ``idle_s`` below 0 is for ever."""
     async def drained(self) -> None:
         """Wait until no connection is left."""
 

@@ -15,11 +15,11 @@ It is an asyncio ``BufferedProtocol``. Caveats first:
 import asyncio
 import logging
 import os
-import time
 from collections import deque
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath, quick_header
 from kafka_py.server.blocks cimport Block, Blocks, Body, Intake
@@ -49,8 +49,11 @@ cdef enum:
     KEY_HEARTBEAT = 12
     KEY_API_VERSIONS = 18
 
-cdef double monotonic() except? -1:
-    return time.monotonic()
+cdef double monotonic() noexcept nogil:
+    """As time.monotonic() has it."""
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec + now.tv_nsec * 1e-9
 
 
 cdef class Hub:
@@ -87,6 +90,21 @@ cdef class Hub:
             self.scheduled = True
             self.loop.call_soon(self.work_off)
         return 0
+
+    def unusual(self, double now_s, double idle_s):
+        """Whom :meth:`Limits.sweep` has to look at: replies unsent, a frame begun, nothing asked yet, idle for long.
+
+        Of 10,000 connections these are a few; ``idle_s`` below 0 is for ever.
+        """
+        cdef Connection connection
+        cdef list found = []
+        for connection in self.connections:
+            if (
+                connection.out.unsent or connection.frame_at != 0 or not connection.served
+                or 0 <= idle_s < now_s - connection.active_at
+            ):
+                found.append(connection)
+        return found
 
     async def drained(self):
         """Wait until no connection is left."""
@@ -443,26 +461,35 @@ cdef class Connection(Peer):
         cdef CommitPath path = self.hub.commits
         cdef CommitReply committing
         cdef bytes frame
+        cdef Py_ssize_t size
         cdef long long now_ms = self.hub.fast.now_ms
         path.grants = self.grants
         if key == KEY_OFFSET_COMMIT:
             frame = path.commit(p + at, n - at, version, correlation, now_ms)
-        elif key == KEY_HEARTBEAT:
-            frame = path.heartbeat(p + at, n - at, version, correlation, now_ms)
-        else:
-            frame = path.member_heartbeat(
-                p + at, n - at, version, correlation, now_ms, self.text(p, client_id_bytes) or "", java_address(self.host)
-            )
-        if frame is not None and key == KEY_OFFSET_COMMIT:
+            if frame is None:
+                return False
             committing = CommitReply.__new__(CommitReply)
             committing.connection = self
             committing.version = version
             committing.parts = frame
             self.wait(committing, n)
             path.taken.quick.append(committing)
-        elif frame is not None:
-            self.answer([frame], n)
-        return frame is not None
+            return True
+        if key == KEY_HEARTBEAT:
+            size = path.heartbeat(p + at, n - at, version, correlation, now_ms)
+        else:
+            if self.address is None:
+                self.address = java_address(self.host)
+            size = path.member_heartbeat(
+                p + at, n - at, version, correlation, now_ms, p + 10, max(client_id_bytes, 0), self.address
+            )
+        if size == 0:
+            return False
+        if self.replies:
+            self.answer([PyBytes_FromStringAndSize(<const char*>path.scratch, size)], n)
+        else:
+            put(self.out, path.scratch, size)
+        return True
 
     cdef object text(self, const uint8_t* p, Py_ssize_t size):
         """The client id behind the fixed header, None when null. Bytes that are no UTF-8 are kept visible."""

@@ -54,7 +54,11 @@ class GroupCoordinators(Coordinators[GroupShard]):
         self._random = randomness
         #: Where connections take commits that need no thought.
         self.commits = CommitPath(
-            self._batch_of, self.now, node.image, node.config["offset.metadata.max.bytes"]
+            self._batch_of,
+            self.now,
+            node.clock.monotonic_ms,
+            node.image,
+            node.config["offset.metadata.max.bytes"],
         )
 
     def _machine(self, index: int, partition: Partition) -> GroupShard:
@@ -102,7 +106,7 @@ class GroupCoordinators(Coordinators[GroupShard]):
 
     def image_changed(self, image: MetadataImage, changed: ChangedMetadata) -> None:
         """Lead, load, drop; tell the machines which topics changed. After the partitions did."""
-        self.commits.image_changed(image)
+        self.commits.image_changed(image, changed.everything or bool(changed.configs))
         self.commits.modern = consumer_protocol_enabled(self._node)
         super().image_changed(image, changed)
         names = self._changed_names(image, changed)

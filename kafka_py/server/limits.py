@@ -132,10 +132,10 @@ class Limits:
     def sweep(self, connections: Any, now_s: float) -> None:
         """Close who idles, drips, or does not read.
 
-        It is called about once a second with the hub's connections.
+        It is called about once a second with those of the hub's connections that are `unusual`.
         """
         unsent_total = 0
-        for connection in list(connections):
+        for connection in connections:
             unsent = connection.unsent_bytes
             unsent_total += unsent
             why = self._overdue(connection, now_s, unsent)

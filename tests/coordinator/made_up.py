@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from kafka_py.coordinator.deadlines import Deadlines
 from kafka_py.coordinator.machine import (
     Caller,
     CoordinatorRecord,
-    Deadlines,
     Delivery,
     Moment,
     Reply,

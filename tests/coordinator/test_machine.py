@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from kafka_py.coordinator.machine import NOTHING, Deadlines, Result
+from kafka_py.coordinator.deadlines import Deadlines
+from kafka_py.coordinator.machine import NOTHING, Result
 
 
 def test_what_is_due_comes_in_the_order_of_time() -> None:
@@ -53,7 +54,7 @@ def test_a_heartbeat_leaves_the_heap_as_it_is() -> None:
     deadlines = Deadlines()
     for at_ms in range(100, 10_100):
         deadlines.set("session", at_ms)
-    assert len(deadlines._heap) == 1
+    assert deadlines.queued == 1
     assert deadlines.next_ms() == 10_099
 
 

@@ -153,7 +153,7 @@ def test_many_deadlines_at_once(
 
     def make_due() -> None:
         for led in broker.node.groups._led.values():
-            for key in [key for key in led.machine.deadlines._at_ms if set(key) & set(groups)]:
+            for key in [key for key in led.machine.deadlines if set(key) & set(groups)]:
                 led.machine.deadlines.set(key, 0)
         broker.node.groups._timer.at(0)
 

@@ -44,7 +44,12 @@ def sweep(broker: Broker, now_s: float) -> None:
     So much after the beginning of a test is sooner after what happened in it; so much after now is
     later.
     """
-    on_loop(broker, lambda: broker._limits.sweep(broker._hub.connections, now_s))
+    limits = broker._limits
+
+    def look() -> None:
+        limits.sweep(broker._hub.unusual(now_s, limits.idle_ms / 1000), now_s)
+
+    on_loop(broker, look)
 
 
 def now() -> float:

@@ -15,6 +15,7 @@ from kafka_py.coordinator.consumer.member import (
     NO_PARTITIONS,
     NO_TOPICS,
     Member,
+    MemberState,
     Owned,
     Target,
     new_member,
@@ -22,6 +23,7 @@ from kafka_py.coordinator.consumer.member import (
 from kafka_py.coordinator.consumer.settings import group_setting
 from kafka_py.coordinator.machine import Caller, CoordinatorRecord, Moment, Reply, Result
 from kafka_py.coordinator.shard import Group
+from kafka_py.coordinator.steady import GroupState, SteadyMember
 from kafka_py.protocol.errors import ApiError, ErrorCode
 
 if TYPE_CHECKING:
@@ -46,8 +48,8 @@ class ResolvedRegex(NamedTuple):
     resolved_ms: int
 
 
-class ConsumerGroup(Group):
-    """A group of the consumer protocol.
+class ConsumerGroup(Group, GroupState):
+    """A group of the consumer protocol. What every heartbeat looks at is in `GroupState`.
 
     Attributes:
         epoch: grows with every change of members or topics; INITIAL_EPOCH before the first.
@@ -84,15 +86,11 @@ class ConsumerGroup(Group):
         self.static_members: dict[str, str] = {}
         self.partition_epochs: dict[bytes, dict[int, int]] = {}
         self.name_counts: dict[str, int] = {}
-        self.regex_counts: dict[str, int] = {}
         self.resolved: dict[str, ResolvedRegex] = {}
         self.regex_topic_counts: dict[str, int] = {}
         self.assignor_counts: dict[str, int] = {}
-        self.classic_count = 0
         self.classic_protocol_counts: dict[str, int] = {}
         self.has_partition_metadata = False
-        self.refresh_at_ms = 0
-        self.refresh_epoch = 0
         self.revoking: dict[str, int] = {}
 
     # -- what the shard asks -------------------------------------------------------------------
@@ -168,34 +166,21 @@ class ConsumerGroup(Group):
             return ErrorCode.UNKNOWN_MEMBER_ID
         return ErrorCode.NONE if epoch == member.epoch else self._stale(member)
 
-    def quick_member_heartbeat(
-        self,
-        shard: GroupShard,
-        member_id: str,
-        epoch: int,
-        client_id: str,
-        client_host: str,
-        now: Moment,
-    ) -> int | None:
-        """A member that is where its group is, and the group where its topics are, is alive."""
+    def steady_member(self, shard: GroupShard, member_id: str) -> SteadyMember | None:
+        """What a compiled heartbeat of the member is held against, while it has all that its target
+        says. None: every heartbeat of it is for the general path."""
         member = self.members.get(member_id)
-        if (
-            member is None
-            or member.epoch != epoch
-            or not member.reconciled_to(self.target_epoch)
-            or self.epoch != self.target_epoch
-            or self.epoch < self.refresh_epoch
-            or now.ms >= self.refresh_at_ms
-            or self.regex_counts
-            or self.classic_count
-            or member.client_id != client_id
-            or member.client_host != client_host
-        ):
+        session = shard.deadlines.entry((SESSION, self.group_id, member_id))
+        if member is None or member.state is not MemberState.STABLE or session is None:
             return None
-        timeout_ms: int = group_setting(shard, self.group_id, "consumer.session.timeout.ms")
-        shard.deadlines.set((SESSION, self.group_id, member_id), now.ms + timeout_ms)
-        interval: int = group_setting(shard, self.group_id, "consumer.heartbeat.interval.ms")
-        return interval
+        return SteadyMember(
+            member.epoch,
+            member.client_id,
+            member.client_host,
+            session,
+            group_setting(shard, self.group_id, "consumer.session.timeout.ms"),
+            group_setting(shard, self.group_id, "consumer.heartbeat.interval.ms"),
+        )
 
     def validate_delete(self) -> ErrorCode:
         """NON_EMPTY_GROUP while there are members."""
@@ -261,6 +246,7 @@ class ConsumerGroup(Group):
         """Take over a member, new or changed."""
         old = self.members.get(member.member_id)
         self.members[member.member_id] = member
+        self.member_changed(member.member_id)
         if old is None or old.names is not member.names:
             self._count(self.name_counts, old.names if old else (), member.names)
         if old is None or old.assignor != member.assignor:
@@ -281,6 +267,7 @@ class ConsumerGroup(Group):
         old = self.members.pop(member_id, None)
         if old is None:
             return
+        self.member_changed(member_id)
         self._count(self.name_counts, old.names, ())
         self._count(self.assignor_counts, _one(old.assignor), ())
         self._count(self.regex_counts, _one(old.regex), ())

@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from kafka_py.coordinator.batch cimport PendingBatch
 from kafka_py.coordinator.offsets.committed cimport CommittedOffsets
+from kafka_py.coordinator.steady cimport GroupState, SteadyMember
 from kafka_py.protocol.cursor cimport Cursor
 
 cdef enum:
@@ -41,6 +42,7 @@ cdef class TopicRow:            # a topic of the image
 cdef class CommitPath:
     cdef object find
     cdef object now
+    cdef object monotonic_ms
     cdef object image
     cdef dict by_group          # bytes of the group id -> GroupRow
     cdef dict by_name           # bytes of the topic's name -> TopicRow
@@ -49,6 +51,7 @@ cdef class CommitPath:
     cdef public bint modern     # the consumer protocol is offered
     cdef object moment          # what time it is, asked for once in a wake-up
     cdef int64_t moment_ms
+    cdef int64_t settings       # how often settings may have changed
     cdef Py_ssize_t metadata_max
     cdef PendingBatch taken     # where the last commit's records are; its reply belongs there
     cdef readonly long commits
@@ -63,11 +66,17 @@ cdef class CommitPath:
 
     # The reply's whole frame, or None when this is not for here: nothing has happened then.
     cdef bytes commit(self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms)
-    # A Heartbeat, a ConsumerGroupHeartbeat of a member for whom nothing changes; None: not for here.
-    cdef bytes heartbeat(self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms)
-    cdef bytes member_heartbeat(
-        self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms, str client_id, str host
-    )
+    # A Heartbeat, a ConsumerGroupHeartbeat of a member for whom nothing changes: the size of the reply's frame, which is
+    # in `scratch` until the next call; 0: not for here.
+    cdef Py_ssize_t heartbeat(
+        self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms
+    ) except -1
+    cdef Py_ssize_t member_heartbeat(
+        self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms,
+        const uint8_t* client_id, Py_ssize_t client_id_bytes, str host,
+    ) except -1
+    cdef SteadyMember steady(self, GroupRow row, GroupState group, const uint8_t* p, Py_ssize_t size)
+    cdef bint is_settled(self, GroupRow row) except -1
     cdef object time(self, int64_t now_ms)
     cdef int parse_topics(self, Cursor* c, int version) except -1
     cdef list find_topics(self, int version)

@@ -37,6 +37,7 @@ class CommitPath:
         self,
         find: Callable[[str], tuple[GroupShard, PendingBatch, Callable[[], bool]] | None],
         now: Callable[[], Moment],
+        monotonic_ms: Callable[[], int],
         image: MetadataImage,
         metadata_max: int,
     ) -> None: ...
@@ -44,8 +45,9 @@ class CommitPath:
     def commits(self) -> int:
         """How many requests were answered here."""
 
-    def image_changed(self, image: MetadataImage) -> None:
-        """Another image: which topics there are is asked anew."""
+    def image_changed(self, image: MetadataImage, settings: bool = True) -> None:
+        """Another image: which topics there are is asked anew, and with `settings` what groups and
+        brokers are configured with."""
 
     def groups_moved(self) -> None:
         """Groups may have other coordinators than before."""

@@ -14,6 +14,7 @@ from libc.string cimport memcpy
 
 from kafka_py.coordinator.batch cimport PendingBatch, bound
 from kafka_py.coordinator.offsets.committed cimport CommittedOffsets, new_committed
+from kafka_py.coordinator.steady cimport GroupState, SteadyMember
 from kafka_py.protocol.cursor cimport (
     Cursor, has, no_tags, point, read16, read32, read64, read_count, read_uvarint,
 )
@@ -37,6 +38,7 @@ cdef enum:
     VALUE_BYTES = 64            # of a value besides its metadata, at most
     KEY_BYTES = 10              # of a key besides its texts
     ROWS_MAX = 65536
+    HEARTBEAT_BYTES = 64        # of a heartbeat's reply besides the member's id, at most
 
 
 cdef inline Text read_text(Cursor* c, bint flexible) noexcept nogil:
@@ -64,9 +66,10 @@ cdef class TopicRow:
 cdef class CommitPath:
     """See the stub."""
 
-    def __init__(self, find, now, image, Py_ssize_t metadata_max):
+    def __init__(self, find, now, monotonic_ms, image, Py_ssize_t metadata_max):
         self.find = find
         self.now = now
+        self.monotonic_ms = monotonic_ms
         self.metadata_max = metadata_max
         self.moment_ms = -1
         self.by_group = {}
@@ -75,8 +78,9 @@ cdef class CommitPath:
     def __dealloc__(self):
         free(self.scratch)
 
-    def image_changed(self, image):
+    def image_changed(self, image, bint settings=True):
         self.image = image
+        self.settings += settings
         self.by_name = {}
         self.by_id = {}
 
@@ -93,11 +97,17 @@ cdef class CommitPath:
         self, bytes body not None, int version, int correlation, int64_t now_ms, str client_id=None, str host=None
     ):
         cdef const uint8_t* p = <const uint8_t*>PyBytes_AS_STRING(body)
+        cdef bytes client
+        cdef Py_ssize_t size
         if client_id is None:
-            return self.heartbeat(p, PyBytes_GET_SIZE(body), version, correlation, now_ms)
-        return self.member_heartbeat(
-            p, PyBytes_GET_SIZE(body), version, correlation, now_ms, client_id, host
-        )
+            size = self.heartbeat(p, PyBytes_GET_SIZE(body), version, correlation, now_ms)
+        else:
+            client = client_id.encode()
+            size = self.member_heartbeat(
+                p, PyBytes_GET_SIZE(body), version, correlation, now_ms,
+                <const uint8_t*>PyBytes_AS_STRING(client), PyBytes_GET_SIZE(client), host,
+            )
+        return PyBytes_FromStringAndSize(<const char*>self.scratch, size) if size else None
 
     cdef int reserve(self, Py_ssize_t n) except -1:
         cdef uint8_t* grown
@@ -160,14 +170,18 @@ cdef class CommitPath:
             self.moment_ms = now_ms
         return self.moment
 
-    cdef bytes heartbeat(self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms):
+    cdef bint is_settled(self, GroupRow row) except -1:
+        return row.pending.count == 0 and (row.pending.settled or row.settled())
+
+    cdef Py_ssize_t heartbeat(
+        self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms
+    ) except -1:
         cdef Cursor c
         cdef Text group_id, member, instance
         cdef int32_t generation
         cdef bint flexible = version >= 4
         cdef GroupRow row
-        cdef uint8_t reply[20]
-        cdef uint8_t* to = reply + 8
+        cdef uint8_t* to
         point(&c, p, n)
         group_id = read_text(&c, flexible)
         generation = read32(&c)
@@ -175,25 +189,27 @@ cdef class CommitPath:
         if version >= 3:
             instance = read_text(&c, flexible)
             if instance.size >= 0:
-                return None
+                return 0
         no_tags(&c, flexible)
         if c.bad or group_id.size < 1 or member.size < 1:
-            return None
+            return 0
         row = self.find_group(group_id.p, group_id.size)
-        if row is None or row.pending.count or not row.settled():
-            return None
+        if row is None or not self.is_settled(row):
+            return 0
         if self.grants is not None and not self.grants.may_join(row.group_id):
-            return None
+            return 0
         group = row.groups.get(row.group_id)
         if group is None:
-            return None
+            return 0
         try:
             member_id = decode(member)
         except UnicodeDecodeError:
-            return None
+            return 0
         if not group.quick_heartbeat(row.shard, member_id, generation, self.time(now_ms)):
-            return None
-        store_be32(reply + 4, correlation)
+            return 0
+        self.reserve(HEARTBEAT_BYTES)
+        to = self.scratch + 8
+        store_be32(self.scratch + 4, correlation)
         if flexible:
             to[0] = 0
             to += 1
@@ -205,18 +221,22 @@ cdef class CommitPath:
         if flexible:
             to[0] = 0
             to += 1
-        store_be32(reply, <int32_t>(to - reply - 4))
+        store_be32(self.scratch, <int32_t>(to - self.scratch - 4))
         self.heartbeats += 1
-        return PyBytes_FromStringAndSize(<const char*>reply, to - reply)
+        return to - self.scratch
 
-    cdef bytes member_heartbeat(
-        self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms, str client_id, str host
-    ):
+    cdef Py_ssize_t member_heartbeat(
+        self, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation, int64_t now_ms,
+        const uint8_t* client_id, Py_ssize_t client_id_bytes, str host,
+    ) except -1:
         cdef Cursor c
         cdef Text group_id, member
         cdef int32_t epoch
         cdef int i
         cdef GroupRow row
+        cdef object group
+        cdef SteadyMember steady
+        cdef int64_t moment_ms
         cdef uint8_t* to
         point(&c, p, n)
         group_id = read_text(&c, True)
@@ -224,31 +244,28 @@ cdef class CommitPath:
         epoch = read32(&c)
         # The rest has to say "as before": no instance, no rack, no time-out, and no list or text after that.
         if read_uvarint(&c) or read_uvarint(&c) or read32(&c) != -1:
-            return None
+            return 0
         for i in range(4 if version >= 1 else 3):
             if read_uvarint(&c):
-                return None
+                return 0
         no_tags(&c, True)
         if c.bad or group_id.size < 1 or member.size < 1 or epoch < 1 or not self.modern:
-            return None
+            return 0
         row = self.find_group(group_id.p, group_id.size)
-        if row is None or row.pending.count or not row.settled():
-            return None
+        if row is None or not self.is_settled(row):
+            return 0
         if self.grants is not None and not self.grants.may_join(row.group_id):
-            return None
+            return 0
         group = row.groups.get(row.group_id)
-        if group is None:
-            return None
-        try:
-            member_id = decode(member)
-        except UnicodeDecodeError:
-            return None
-        interval_ms = group.quick_member_heartbeat(
-            row.shard, member_id, epoch, client_id, host, self.time(now_ms)
-        )
-        if interval_ms is None:
-            return None
-        self.reserve(member.size + 64)
+        if not isinstance(group, GroupState):
+            return 0
+        steady = self.steady(row, <GroupState>group, member.p, member.size)
+        if steady is None or steady.epoch != epoch or not steady.is_from(client_id, client_id_bytes, host):
+            return 0
+        moment_ms = self.monotonic_ms()
+        if not (<GroupState>group).is_at(epoch, moment_ms) or not steady.session.postpone(moment_ms + steady.timeout_ms):
+            return 0
+        self.reserve(HEARTBEAT_BYTES + member.size)
         store_be32(self.scratch + 4, correlation)
         to = self.scratch + 8
         to[0] = 0               # the header's tags
@@ -259,13 +276,30 @@ cdef class CommitPath:
         memcpy(to, member.p, member.size)
         to += member.size
         store_be32(to, epoch)
-        store_be32(to + 4, <int32_t>interval_ms)
+        store_be32(to + 4, steady.interval_ms)
         to[8] = 0xFF            # no assignment
         to[9] = 0
         to += 10
         store_be32(self.scratch, <int32_t>(to - self.scratch - 4))
         self.heartbeats += 1
-        return PyBytes_FromStringAndSize(<const char*>self.scratch, to - self.scratch)
+        return to - self.scratch
+
+    cdef SteadyMember steady(self, GroupRow row, GroupState group, const uint8_t* p, Py_ssize_t size):
+        """What is remembered of the member, or is from now on; None while it is not steady."""
+        cdef bytes key = PyBytes_FromStringAndSize(<const char*>p, size)
+        cdef SteadyMember found
+        if group.settings != self.settings:
+            group.settings = self.settings
+            group.steady = {}
+        found = group.steady.get(key)
+        if found is None or not found.session.armed:
+            try:
+                found = group.steady_member(row.shard, key.decode())
+            except UnicodeDecodeError:
+                return None
+            if found is not None:
+                group.steady[key] = found
+        return found
 
     cdef int parse_topics(self, Cursor* c, int version) except -1:
         """Read the topics and partitions into `spans` and `pieces`; 0 when that cannot be done here."""

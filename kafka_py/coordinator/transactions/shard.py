@@ -15,10 +15,10 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from kafka_py.coordinator.deadlines import Deadlines
 from kafka_py.coordinator.machine import (
     NOTHING,
     Caller,
-    Deadlines,
     Delivery,
     Moment,
     Reply,

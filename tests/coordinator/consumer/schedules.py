@@ -349,10 +349,14 @@ class Schedule:
 def picture(shard: GroupShard) -> dict[str, Any]:
     """All that records say of the shard's consumer groups, as values to compare."""
     soft = {"refresh_at_ms", "refresh_epoch", "revoking"}
+    compiled = ("epoch", "target_epoch", "classic_count", "regex_counts")
     return {
         group_id: {
             name: dict(value) if isinstance(value, dict) else value
-            for name, value in vars(group).items()
+            for name, value in (
+                *vars(group).items(),
+                *((name, getattr(group, name, None)) for name in compiled),
+            )
             if name not in soft
         }
         for group_id, group in shard.groups.items()

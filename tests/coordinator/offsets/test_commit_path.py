@@ -39,7 +39,9 @@ class Compiled:
         self.batch = PendingBatch(self._begun)
         self.found = 0
         self.settled = True
-        self.path = CommitPath(self._find, self._now, driver.image, 4096)
+        self.path = CommitPath(
+            self._find, self._now, lambda: self.driver.now.ms, driver.image, 4096
+        )
 
     def _begun(self) -> None:
         self.begun += 1

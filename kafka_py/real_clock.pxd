@@ -1,0 +1,4 @@
+# The machine's own clocks.
+
+cdef class RealClock:
+    pass
