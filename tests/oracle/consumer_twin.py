@@ -159,7 +159,8 @@ class Twin:
         until(lambda: len(self.their_records()) >= len(self.written), "all records")
         found = self.their_records()
         for index, (ours, theirs) in enumerate(zip(self.written, found, strict=True)):
-            assert ours == theirs, f"record {index} after {self.written[max(0, index - 4) : index]}"
+            before = self.written[max(0, index - 4) : index]
+            assert ours == theirs, f"record {index}: {ours}, theirs {theirs}, after {before}"
 
     def their_records(self) -> list[Plain]:
         """Apache's records of the group."""

@@ -93,14 +93,14 @@ def int_order(numbers: Iterable[int], capacity: int) -> list[int]:
     return sorted(numbers, key=lambda number: (number ^ number >> 16) & mask)
 
 
-def timeline_order(keys: Collection[str]) -> list[str]:
+def timeline_order(keys: Collection[str], most: int = 0) -> list[str]:
     """``keys``, given in the order they were put, as Kafka's ``TimelineHashMap`` gives them back.
 
     So it has the members of a consumer group: slot by slot, and of a slot the last one put first.
-    A table that was larger once is not known of.
+    ``most`` is how many there were at most: such a table grows and never shrinks.
     """
     capacity = 2
-    while len(keys) * 3 > capacity * 4:
+    while max(len(keys), most) * 3 > capacity * 4:
         capacity *= 2
     shift = 65 - capacity.bit_length()
 

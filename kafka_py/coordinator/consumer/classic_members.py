@@ -246,7 +246,7 @@ class _Joining:
             share = Share(group.target_epoch, group.target_of(updated))
             final = self._reconciled(updated, share, owned, changed)
         turn = Turn(self.shard, self.now)
-        order = timeline_order(group.members)
+        order = timeline_order(group.members, group.members_most)
         turn.records.extend(self.written)
         turn.records.extend(
             records.group_tombstones(

@@ -69,6 +69,8 @@ class ConsumerGroup(Group, GroupState):
         has_partition_metadata: a record of Kafka 4.0 is to be deleted.
         refresh_at_ms, refresh_epoch: soft; when the hash is computed again (monotonic), and the
             group epoch that was given out with it.
+        members_most, regexes_most: how many members and patterns there were at once; the order of
+            Kafka's hash tables depends on it.
         revoking: soft; member id -> the epoch it has to leave before its rebalance time-out.
     """
 
@@ -91,6 +93,7 @@ class ConsumerGroup(Group, GroupState):
         self.assignor_counts: dict[str, int] = {}
         self.classic_protocol_counts: dict[str, int] = {}
         self.has_partition_metadata = False
+        self.members_most = self.regexes_most = 0
         self.revoking: dict[str, int] = {}
 
     # -- what the shard asks -------------------------------------------------------------------
@@ -208,7 +211,9 @@ class ConsumerGroup(Group, GroupState):
 
     def tombstones(self) -> list[CoordinatorRecord]:
         """What deletes the group, members included."""
-        return records.group_tombstones(self.group_id, timeline_order(self.members), self.resolved)
+        return records.group_tombstones(
+            self.group_id, timeline_order(self.members, self.members_most), self.resolved
+        )
 
     # -- members -------------------------------------------------------------------------------
 
@@ -253,6 +258,8 @@ class ConsumerGroup(Group, GroupState):
             self._count(self.assignor_counts, _one(old and old.assignor), _one(member.assignor))
         if old is None or old.regex != member.regex:
             self._count(self.regex_counts, _one(old and old.regex), _one(member.regex))
+        self.members_most = max(self.members_most, len(self.members))
+        self.regexes_most = max(self.regexes_most, len(self.regex_counts))
         if old is not None:
             self._release(old.assigned, old.epoch)
             self._release(old.pending, old.epoch)

@@ -245,9 +245,13 @@ def downgrade(
     turn = Turn(shard, now)
     turn.replies.extend(replies)
     gone = {member.member_id for member in leaving}
-    stay = [group.members[m] for m in timeline_order(group.members) if m not in gone]
+    stay = [
+        group.members[m] for m in timeline_order(group.members, group.members_most) if m not in gone
+    ]
     turn.records.extend(
-        records.group_tombstones(group.group_id, timeline_order(group.members), group.resolved)
+        records.group_tombstones(
+            group.group_id, timeline_order(group.members, group.members_most), group.resolved
+        )
     )
     targets = {member.member_id: member.member_id for member in stay}
     convert_to_classic(turn, group, stay, targets, rebalance="a member left the consumer group")

@@ -118,7 +118,7 @@ def _in_order(group: ConsumerGroup, old: Member, new: Member) -> list[str]:
     copy of the group's, in which one that is put anew stands in front of its bucket."""
     counts = group.regexes_with(old, new)
     known = group.regex_counts
-    put = timeline_order(known)
+    put = timeline_order(known, group.regexes_most)
     mine = new.regex
     if mine and (mine not in known or (mine == old.regex and known[mine] == 1)):
         put = [mine, *(text for text in put if text != mine)]

@@ -109,7 +109,7 @@ def next_target(
 
 def _record_order(group: ConsumerGroup, specs: Mapping[str, MemberSpec]) -> list[str]:
     """The members in the order in which Kafka's hash tables give them back."""
-    put = timeline_order(group.members)
+    put = timeline_order(group.members, group.members_most)
     put += [member_id for member_id in specs if member_id not in group.members]
     capacity = grown_capacity(len(put))
     return [i for i in java_order(put, string_hash, capacity) if i in specs]
@@ -164,7 +164,7 @@ def _specs(shard: GroupShard, group: ConsumerGroup, new: Member) -> dict[str, Me
     targets = group.targets
     specs = {
         member_id: spec(group.members[member_id], targets.get(member_id, NO_TOPICS))
-        for member_id in timeline_order(group.members)
+        for member_id in timeline_order(group.members, group.members_most)
     }
     before = new.member_id
     if new.instance_id is not None:

@@ -348,7 +348,7 @@ class Schedule:
 
 def picture(shard: GroupShard) -> dict[str, Any]:
     """All that records say of the shard's consumer groups, as values to compare."""
-    soft = {"refresh_at_ms", "refresh_epoch", "revoking"}
+    soft = {"refresh_at_ms", "refresh_epoch", "revoking", "members_most", "regexes_most"}
     compiled = ("epoch", "target_epoch", "classic_count", "regex_counts")
     return {
         group_id: {

@@ -202,6 +202,10 @@ def test_orders_of_tables() -> None:
     assert java_order(["Aa", "BB", "b"], string_hash, 16) == ["Aa", "BB", "b"]
     # In a timeline table the last one of a slot comes first.
     assert timeline_order(["Aa", "BB"]) == ["BB", "Aa"]
+    # A table of two slots has both in one; one that was larger once keeps its four.
+    patterns = [f"{start}[.]5[.]1795958247046579041" for start in ("..", "(a1|b1)")]
+    assert timeline_order(patterns) == patterns[::-1]
+    assert timeline_order(patterns, most=3) == patterns
     assert sorted_names(["\uffee", "\U0001f600", "a"]) == ["a", "\U0001f600", "\uffee"]
 
 
