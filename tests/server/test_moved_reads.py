@@ -61,8 +61,7 @@ def read(partition: Any, *, cold: bool) -> Any:
     fetch = Fetch.__new__(Fetch)
     fetch.request = SimpleNamespace(isolation_level=0)  # type: ignore[assignment]
     fetch.replica_id = -1
-    asked = SimpleNamespace(fetch_offset=0, last_fetched_epoch=-1)
-    wanted: Any = SimpleNamespace(asked=asked)
+    wanted: Any = SimpleNamespace(fetch_offset=0, last_fetched_epoch=-1)
     return fetch.read_log(("t", 0), partition, wanted, 100, True, cold)
 
 
