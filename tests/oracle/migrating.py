@@ -20,6 +20,7 @@ from kafka_py.protocol.records import decode_key, decode_value
 from kafka_py.protocol.registry import API, ApiKey
 from kafka_py.protocol.schema import Record
 from kafka_py.protocol.types import uuid_from_text, uuid_to_text
+from tests.oracle.group_peers import UNENDING_MS
 from tests.oracle.raw import RawClient, Recorder, trim
 
 TYPES: dict[int, tuple[Any, Any]] = {
@@ -96,7 +97,7 @@ class Member:
         metadata = subscription(self.group.topics, self.owned, self.epoch or -1)
         fields = {
             "group_id": self.group.name,
-            "session_timeout_ms": 30_000,
+            "session_timeout_ms": UNENDING_MS,
             "rebalance_timeout_ms": 20_000,
             "member_id": self.id,
             "group_instance_id": self.instance,

@@ -14,6 +14,7 @@ import pytest
 from tests.oracle import scenarios_acl_guests, scenarios_acls
 from tests.oracle.comparing import compare, compare_answers, two_nodes
 from tests.oracle.conftest import Pair
+from tests.oracle.group_peers import UNENDING_MS
 from tests.oracle.raw import Answer, Recorder
 
 PROPERTIES = {
@@ -21,7 +22,8 @@ PROPERTIES = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
     "log.retention.check.interval.ms": "3600000",
-    "group.consumer.session.timeout.ms": "60000",
+    "group.consumer.max.session.timeout.ms": str(UNENDING_MS),
+    "group.consumer.session.timeout.ms": str(UNENDING_MS),
 }
 pytestmark = pytest.mark.timeout(300)
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.oracle import apache
 from tests.oracle.conftest import Pair
+from tests.oracle.group_peers import UNENDING_MS
 from tests.oracle.node import Node, free_port_pair
 from tests.oracle.scenarios_group_tools import COMMANDS, Set, files, prepare
 
@@ -18,7 +19,10 @@ TOOLS = {
     "consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
     "groups": "org.apache.kafka.tools.GroupsCommand",
 }
-PROPERTIES = {"group.consumer.session.timeout.ms": "60000"}
+PROPERTIES = {
+    "group.consumer.max.session.timeout.ms": str(UNENDING_MS),
+    "group.consumer.session.timeout.ms": str(UNENDING_MS),
+}
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -26,7 +30,7 @@ def printed(node: Node, line: str, folder: Path) -> tuple[int, list[str]]:
     """Exit status and masked lines, sorted (the tools print sets as they come)."""
     tool, *args = line.replace("FOLDER", str(folder)).split()
     words = (*args, "--bootstrap-server", node.bootstrap)
-    ran = apache.tools.run(TOOLS[tool], *words, timeout_s=40)
+    ran = apache.tools.run(TOOLS[tool], *words, timeout_s=90)
     errors = [
         f"stderr: {text}"
         for text in ran.err.splitlines()
