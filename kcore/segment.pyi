@@ -1,5 +1,7 @@
 """Segments are inner parts of a Log; what leaves it are slices."""
 
+from typing import final
+
 class LogSlice:
     """Whole batches of a log, without a copy. The buffer protocol works on it directly (read-only).
 
@@ -26,6 +28,7 @@ class LogSlice:
     def warm(self) -> None:
         """Faults its pages in without the GIL. Raises OSError."""
 
+@final
 class Segment:
     """One .log file and its indexes; reached only through a Log."""
 
