@@ -24,8 +24,9 @@ from kcore.log import COORDINATOR
 from tests.server.conftest import make_topic, on_loop
 from tests.server.messages import batch, fetch, produce
 from tests.server.test_fetch import partition_of
-from tests.server.test_waiting_fetch import kinds, wait_until, waiters
+from tests.server.test_waiting_fetch import kinds, waiters
 from tests.server.wire import Wire
+from tests.waiting import eventually
 
 DECLINED, ANSWERED, HUNGRY, TAKEN = 0, 1, 5, 6
 FETCH = ApiKey.FETCH
@@ -314,10 +315,10 @@ def test_it_waits_and_says_what_the_handler_says(broker: Broker, version: int) -
             moved = [FetchRequest.FetchTopic(partitions=[wanted], **named)]
             request = goes_on(ids[1], epoch, max_wait_ms=8000, topics=moved)
             slow = asyncio.run_coroutine_threadsafe(awaited(twins.general, request), broker.loop)
-            wait_until(lambda: waiters(broker, topic, 1))
+            eventually(lambda: waiters(broker, topic, 1))
             request.session_id = ids[0]
             reader.send(request, version)
-            wait_until(lambda: len(waiters(broker, topic, 1)) == 2)
+            eventually(lambda: len(waiters(broker, topic, 1)) == 2)
             assert kinds(broker, topic) == {"Fetch", "WaitingFetch"}
             other.call(second(topic, batch(1, 20)), 9)
             raw = reader.receive_raw()
@@ -359,7 +360,7 @@ def test_what_becomes_unusual_while_it_waits_is_the_handlers(broker: Broker) -> 
         make_topic(wire, topic, 2)
         session_id = opened(wire, 12, topic, 2)
         reader.send(goes_on(session_id, 1, max_wait_ms=8000), 12)
-        wait_until(lambda: waiters(broker, topic))
+        eventually(lambda: waiters(broker, topic))
         partition = partition_of(broker, topic, 1)
 
         def offline() -> None:
