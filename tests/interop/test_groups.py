@@ -10,6 +10,7 @@ import pytest
 
 from tests.interop.clients import CLIENTS
 from tests.interop.groups.events import check
+from tests.interop.groups.processes import Member
 from tests.interop.groups.scenario import MAX_POLL_MS, Kind, Scenario, kept, scenario
 from tests.oracle.node import Node
 from tests.oracle.under_test import require
@@ -48,14 +49,31 @@ KINDS = [
 ]
 
 
+def alone(one: Scenario) -> Member:
+    """The first member, in possession of everything.
+
+    A kafka-python member that joins anew a moment after its first join has been seen to be stuck in
+    the second one for good, alone in its group: then another one takes its place.
+    """
+    for number in range(3):
+        member = one.start("a" * (number + 1))
+        try:
+            one.settle(member, timeout_s=20.0)
+        except AssertionError:
+            if number == 2:
+                raise
+            member.kill()
+        else:
+            break
+    return member
+
+
 def life(one: Scenario) -> None:
     """Two members, two late ones; one paused, one killed, one asleep; one leaves; all is read."""
     kind = one.kind
     # Two that join an empty group at once have left a kafka-python member stuck in its second join,
     # at Apache's broker as at ours.
-    a = one.start("a")
-    if kind.client == "kafka-python":
-        one.settle(a)
+    a = alone(one) if kind.client == "kafka-python" else one.start("a")
     b = one.start("b")
     one.settle(a, b)
     before = [a.owned, b.owned]
@@ -64,7 +82,9 @@ def life(one: Scenario) -> None:
     if kind.keeps:
         assert kept(before, [a.owned, b.owned]), f"{before} became {a.owned}, {b.owned}"
     # The sleeper first: it has left before the others are missed, and is given nothing of theirs.
-    d.tell(f"sleep {MAX_POLL_MS / 1000 + 3}")
+    # It wakes when the others' sessions have been over for a while: until then a is to be seen
+    # alone.
+    d.tell(f"sleep {MAX_POLL_MS / 1000 + (10 if kind.leaves_asleep else 3)}")
     one.wait(lambda: bool(d.said("sleeping")), "d sleeps")
     time.sleep(1)
     b.pause()

@@ -117,7 +117,7 @@ class Twin:
             f"{name} with {partitions} partitions",
         )
         # The coordinator hears of the metadata a moment after those who answer for it.
-        time.sleep(2 * SETTLE_S)
+        time.sleep(SETTLE_S)
 
     # -- the group -----------------------------------------------------------------------------
 

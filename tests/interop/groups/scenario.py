@@ -150,7 +150,7 @@ class Scenario:
         """Of all members."""
         return [e for m in self.members for e in m.events]
 
-    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 40.0) -> None:
+    def wait(self, condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
         """Until it holds; else an AssertionError with everybody's story."""
         deadline = time.monotonic() + timeout_s
         while not condition():
@@ -161,7 +161,7 @@ class Scenario:
         """Everybody's."""
         return "\n".join(m.story() for m in self.members)
 
-    def settle(self, *members: Member, timeout_s: float = 40.0, quiet_s: float = 0.0) -> None:
+    def settle(self, *members: Member, timeout_s: float = 60.0, quiet_s: float = 0.0) -> None:
         """Until these own everything between them, evenly, each partition once.
 
         With ``quiet_s``, and nobody's assignment has changed for so long: a cooperative group can
