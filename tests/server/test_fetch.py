@@ -49,7 +49,7 @@ def partition_of(broker: Broker, topic: str, index: int = 0) -> Any:
 
 def waiting(broker: Broker, topic: str) -> int:
     """How many fetches wait for the first partition."""
-    return sum(not one.done for one in list(partition_of(broker, topic).fetch_waiters))
+    return sum(not one.done for one in list(partition_of(broker, topic).fetch_waiters or ()))
 
 
 # --------------------------------------------------------------------------------------- bounds
