@@ -3,8 +3,9 @@
 
 It is a DelayedFetch of :mod:`kafka_py.replication.purgatory`. Each look is the compiled fetch once more, with the time
 that is left written over the request's own max_wait_ms; at the deadline nothing is left, and the same fetch answers
-with what there is. One in a session was taken by it before it waited, and each look serves the session as it is now. A request that has become unusual meanwhile (another leader, a deleted topic, an open transaction,
-pages that are not in memory) goes to the general path, which may let it wait for the rest of its time.
+with what there is. One in a session was taken by it before it waited, and each look serves the session as it is now.
+A request that has become unusual meanwhile (another leader, a deleted topic, an open transaction, pages that are not
+in memory) goes to the general path, which may let it wait for the rest of its time.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t
