@@ -150,6 +150,7 @@ def test_all_members_removed(protocol: str, node: Node) -> None:
             assert admin.remove_members(one.group, None) == {"": 0}
             one.wait(lambda: bool(a.said("lost") and b.said("lost")), "both removed")
             one.settle(a, b)
+            one.committed_since_now()
             one.producer.stop()
             one.caught_up()
     finally:

@@ -74,6 +74,7 @@ def test_static_members(kind: Kind, node: Node) -> None:
         assert [a.rebalances(), c.rebalances()] == seen
         c.kill()
         one.settle(a, stays)
+        one.committed_since_now()
         one.producer.stop()
         one.caught_up()
         assert a.leave() == 0
@@ -98,6 +99,7 @@ def test_subscribed_by_pattern(kind: Kind, node: Node) -> None:
         one.wait(lambda: bool(c.owned) and a.owned | b.owned | c.owned == one.places, "c has some")
         c.kill()
         one.settle(a, b)
+        one.committed_since_now()
         one.producer.stop()
         one.caught_up()
         assert a.leave() == 0

@@ -99,6 +99,7 @@ def life(one: Scenario) -> None:
     one.settle(a, b, d)
     assert a.leave() == 0
     one.settle(b, d)
+    one.committed_since_now()
     one.producer.stop()
     one.caught_up()
     assert b.leave() == 0

@@ -182,12 +182,40 @@ class Scenario:
         names = ", ".join(m.name for m in members)
         self.wait(settled, f"{names} own everything evenly", timeout_s)
 
+    def committed_since_now(self) -> None:
+        """Until each partition has been committed once more.
+
+        A member commits what it has just read, and a commit that a rebalance refused is made up for
+        by the next one only: the producer must go on until it has come.
+        """
+        since = time.time()
+
+        def done() -> bool:
+            return set(self.producer.ends) <= {
+                (topic, partition)
+                for event in self.events
+                if event.name == "committed" and event.t > since
+                for topic, partition, _ in event.data["offsets"]
+            }
+
+        self.wait(done, "every partition committed anew")
+
     def caught_up(self) -> None:
         """Until the committed offsets are the log end offsets; the producer must have stopped."""
-        self.wait(
-            lambda: committed_offsets(self.bootstrap, self.group) == dict(self.producer.ends),
-            "everything committed",
-        )
+        ends = dict(self.producer.ends)
+
+        def missing() -> dict[Any, Any]:
+            found = committed_offsets(self.bootstrap, self.group)
+            return {
+                place: (found.get(place), end)
+                for place, end in ends.items()
+                if found.get(place) != end
+            }
+
+        try:
+            self.wait(lambda: not missing(), "everything committed")
+        except AssertionError as error:
+            raise AssertionError(f"(committed, end) of each: {missing()}\n{error}") from None
 
     def close(self) -> None:
         """Whatever happened."""
