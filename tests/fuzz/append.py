@@ -8,15 +8,14 @@ profile: the short way copies with wide registers from wherever the bytes lie.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 import time
 from itertools import islice
 from pathlib import Path
 
-from kcore.crc32c import crc32c
-from tests.fuzz.batch import CRASHES, NOW_MS, cases
+from tests.fuzz.batch import NOW_MS, cases
+from tests.fuzz.driver import command_line, write_down
 from tests.kcore.two_ways import TwoWays
 
 CASES_EACH = 2_000
@@ -46,25 +45,14 @@ def fuzz(seconds: float, seed: int) -> int:
             try:
                 accepted += run(batches, Path(directory))
             except BaseException:
-                CRASHES.mkdir(exist_ok=True)
                 data = b"".join(len(batch).to_bytes(4, "big") + batch for batch in batches)
-                path = CRASHES / f"append-{crc32c(data):08x}"
-                path.write_bytes(data)
-                print(f"cases from {count} on of seed {seed}: {path.name}", file=sys.stderr)
+                name = write_down("append", data)
+                print(f"cases from {count} on of seed {seed}: {name}", file=sys.stderr)
                 raise
         count += len(batches)
     print(f"{count} appends of seed {seed}, {accepted} accepted, no finding")
     return count
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="Fuzz the append of a log.")
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    fuzz(options.seconds, options.seed)
-
-
 if __name__ == "__main__":
-    main()
+    command_line("Fuzz the append of a log.", fuzz)

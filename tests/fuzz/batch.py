@@ -19,9 +19,9 @@ from pathlib import Path
 
 import kcore
 from kcore.crc32c import crc32c
+from tests.fuzz.driver import write_down
 
 CORPUS = Path(__file__).parent / "corpus" / "batch"
-CRASHES = Path(__file__).parent / "crashes"
 BYTES_MAX = 1 << 20
 NOW_MS = 1_700_000_000_000
 SECONDS_MAX = 5.0
@@ -213,10 +213,8 @@ def fuzz(seconds: float, seed: int) -> int:
             if time.thread_time() - started > SECONDS_MAX:
                 raise Finding("it took seconds")
         except BaseException:
-            CRASHES.mkdir(exist_ok=True)
-            path = CRASHES / f"batch-{crc32c(data):08x}"
-            path.write_bytes(data)
-            print(f"case {count} of seed {seed} is in {path.name}", file=sys.stderr)
+            name = write_down("batch", data)
+            print(f"case {count} of seed {seed} is in {name}", file=sys.stderr)
             raise
         count += 1
     print(f"{count} cases of seed {seed}, {accepted} accepted, no finding")

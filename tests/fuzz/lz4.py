@@ -9,7 +9,6 @@ asan profile.
 
 from __future__ import annotations
 
-import argparse
 import random
 import struct
 import sys
@@ -20,10 +19,9 @@ from pathlib import Path
 import lz4.frame
 
 import kcore
-from kcore.crc32c import crc32c
+from tests.fuzz.driver import command_line, write_down
 
 CORPUS = Path(__file__).parent / "corpus" / "lz4"
-CRASHES = Path(__file__).parent / "crashes"
 BYTES_MAX = 1 << 18
 STORED = 0x80000000
 SECONDS_MAX = 2.0
@@ -179,24 +177,13 @@ def fuzz(seconds: float, seed: int) -> int:
             if time.thread_time() - started > SECONDS_MAX:
                 raise Finding("it took seconds")
         except BaseException:
-            CRASHES.mkdir(exist_ok=True)
-            path = CRASHES / f"lz4-{bytes_max}-{crc32c(data):08x}"
-            path.write_bytes(data)
-            print(f"case {count} of seed {seed} is in {path.name}", file=sys.stderr)
+            name = write_down(f"lz4-{bytes_max}", data)
+            print(f"case {count} of seed {seed} is in {name}", file=sys.stderr)
             raise
         count += 1
     print(f"{count} cases of seed {seed}, {accepted} accepted, no finding")
     return count
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="Fuzz the LZ4 reader.")
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    fuzz(options.seconds, options.seed)
-
-
 if __name__ == "__main__":
-    main()
+    command_line("Fuzz the LZ4 reader.", fuzz)

@@ -17,6 +17,7 @@ import pytest
 from kafka_py.cli.main import main
 from kafka_py.protocol.registry import ApiKey
 from tests.oracle import apache, scenarios_acls
+from tests.oracle.comparing import two_nodes
 from tests.oracle.conftest import Pair
 from tests.oracle.node import Node, OurNode, free_port_pair
 from tests.oracle.raw import SETTLE_S, Recorder
@@ -64,14 +65,8 @@ COMMANDS = [
 def tool_pair(oracle_classpath: str) -> Iterator[Pair]:
     """Apache's broker and the one under test, each with an authorizer."""
     with contextlib.ExitStack() as stack:
-        nodes: list[Node] = []
-        for kind in ("apache", "ours"):
-            directory = stack.enter_context(apache.temporary_directory(f"acl-tools-{kind}"))
-            if kind == "apache":
-                node: Node = apache.ApacheNode(directory, free_port_pair(), PROPERTIES)
-            else:
-                node = apache.node_under_test(directory, PROPERTIES)
-            nodes.append(stack.enter_context(node))
+        nodes = two_nodes(stack, "acl-tools", PROPERTIES)
+        for node in nodes:
             host = Recorder(node.port, 0)
             scenarios_acls.let_the_host_in(host)
             host.close()

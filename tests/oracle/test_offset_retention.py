@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from kafka_py.protocol.registry import ApiKey
-from tests.oracle import apache
+from tests.oracle.comparing import two_nodes
 from tests.oracle.group_peers import Peer, Stage, join_and_sync
-from tests.oracle.node import Node, free_port_pair
+from tests.oracle.node import Node
 from tests.oracle.raw import Recorder, differences
 from tests.oracle.scenarios_consumer_groups import FIRST, fields
 from tests.oracle.scenarios_offsets import rows, simple
@@ -149,13 +149,7 @@ def told(oracle_classpath: str) -> Iterator[list[Told]]:
     """Apache's broker and the one under test."""
     with contextlib.ExitStack() as stack:
         made = []
-        for kind in ("apache", "ours"):
-            directory = stack.enter_context(apache.temporary_directory(f"retention-{kind}"))
-            if kind == "apache":
-                node: Node = apache.ApacheNode(directory, free_port_pair(), PROPERTIES)
-            else:
-                node = apache.node_under_test(directory, PROPERTIES)
-            stack.enter_context(node)
+        for node in two_nodes(stack, "retention", PROPERTIES):
             recorder = stack.enter_context(contextlib.closing(Recorder(node.port, 0)))
             made.append(Told(node, stack.enter_context(Stage(recorder)), recorder))
         yield made
