@@ -14,6 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kafka_py.event_loop import reactor_of
+from kafka_py.reactor import Door
+
 __all__ = ["AddressInUse", "Bound", "Network", "RealNetwork", "Sockets"]
 
 
@@ -45,8 +48,12 @@ class Bound(Protocol):
         """The port it got (a free one, where 0 was asked for)."""
         ...
 
-    async def serve(self, protocol: Callable[[], Any]) -> None:
-        """Accept connections from now on, each with a protocol of its own."""
+    async def serve(self, guest: Callable[[], Any]) -> None:
+        """Accept connections on the running loop from now on, each with a guest of its own.
+
+        A guest is a `kafka_py.server.connection.ServedConnection`: an asyncio ``BufferedProtocol``
+        for any transport, and what a reactor can serve by itself.
+        """
         ...
 
     def close(self) -> None:
@@ -65,19 +72,17 @@ class Network(Protocol):
 class _Listener:
     """A listening socket of this machine."""
 
-    def __init__(self, sock: socket.socket, backlog: int) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._backlog = backlog
-        self._server: asyncio.Server | None = None
+        self._door: Door | None = None
         self.port: int = sock.getsockname()[1]
 
-    async def serve(self, protocol: Callable[[], Any]) -> None:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(protocol, sock=self._socket, backlog=self._backlog)
+    async def serve(self, guest: Callable[[], Any]) -> None:
+        self._door = Door(reactor_of(asyncio.get_running_loop()), self._socket, guest)
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        if self._door is not None:
+            self._door.close()
         else:
             self._socket.close()
 
@@ -114,4 +119,4 @@ class RealNetwork:
                 ) from None
             sock.setblocking(False)
             stack.pop_all()
-        return _Listener(sock, sockets.backlog)
+        return _Listener(sock)

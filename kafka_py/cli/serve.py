@@ -58,13 +58,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def run_loop(work: Coroutine[Any, Any, int]) -> int:
-    """Run a coroutine on the fastest event loop there is."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(work)
-    status: int = uvloop.run(work)
-    return status
+    """Run a coroutine on a node's event loop."""
+    from kafka_py.event_loop import run
+
+    return run(work)
 
 
 async def serve(config: BrokerConfig) -> int:

@@ -23,6 +23,7 @@ from kafka_py.config.standalone import standalone_properties, with_settings
 from kafka_py.config.topic import topic_log_config, topic_values
 from kafka_py.controller.node import ControllerNode
 from kafka_py.controller.settings import ControllerSettings, Voter
+from kafka_py.event_loop import new_event_loop
 from kafka_py.metadata.authorizer import Authorizer
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.types import ChangedMetadata, Endpoint
@@ -53,15 +54,6 @@ log = logging.getLogger("kafka_py.server")
 load_handlers()
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
-
-
 def temporary_directory() -> str:
     """A fresh directory where Python puts temporary files. Raises OSError.
 
@@ -75,9 +67,6 @@ def temporary_directory() -> str:
     except OSError:
         return tempfile.mkdtemp(prefix="kafka-py-")
 
-
-#: Looked up when this module is imported, so that the first start does not wait for it.
-LOOP_FACTORY = _loop_factory()
 
 DRAIN_S = 2.0
 HOUSEKEEPING_MS = 1000
@@ -463,7 +452,7 @@ class _Thread:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=LOOP_FACTORY) as runner:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 runner.run(self._serve())
         except BaseException as error:
             self._error = error

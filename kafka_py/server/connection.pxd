@@ -3,13 +3,14 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath
-from kafka_py.server.blocks cimport Block, Blocks, Intake
+from kafka_py.reactor cimport Reactor, Turns
+from kafka_py.server.blocks cimport Block, Blocks
 from kafka_py.server.fast_path cimport FastPath
 from kafka_py.server.fetch_session cimport FetchSession
-from kafka_py.server.output cimport Output
-from kafka_py.server.replies cimport Peer, Reply
+from kafka_py.server.line cimport Line
+from kafka_py.server.replies cimport Reply
 
-cdef class Hub:
+cdef class Hub(Turns):
     cdef readonly object node
     cdef readonly object loop
     cdef readonly object limits
@@ -38,34 +39,26 @@ cdef class Hub:
     cdef readonly long long inflight_bytes_max
     cdef list stalled                   # connections that wait for the global budget
 
+    cdef int begin(self, Reactor reactor) except -1
     cdef int mark(self, Connection connection) except -1
     cdef int end_wakeup(self) except -1
 
 
-cdef class Connection(Peer):
+cdef class Connection(Line):
     cdef readonly Hub hub
     cdef readonly object listening
-    cdef object transport
-    cdef object socket
-    cdef int fd
-    cdef int writer_fd                  # a duplicate that the loop watches while the socket is full, else -1
-    cdef readonly str host
     cdef str address                    # the host as Java prints it
     cdef readonly bint plain_role       # a broker listener: the compiled paths apply
     cdef readonly str role
-    cdef readonly Intake intake
-    cdef readonly Output out
-    cdef object replies                 # deque of Reply, in the order of the requests
+    cdef object replies                 # Reply, in the order of the requests: a deque, NO_REPLIES before the first one
+    cdef Py_ssize_t queued              # how many of them
     cdef readonly Py_ssize_t inflight_bytes
-    cdef bint reading
     cdef bint held                      # a newcomer that the creation rate makes wait
     cdef bint counted
     cdef bint dirty
     cdef readonly bint served           # one whole request was taken
     cdef readonly double opened_at
-    cdef readonly double active_at
     cdef readonly double frame_at       # when the unfinished frame began, 0 when there is none
-    cdef readonly double sent_at        # when the waiting output last shrank
     cdef readonly object principal
     cdef object grants                  # what the authorizer lets this caller do; None without one
     cdef public str software_name
@@ -74,8 +67,8 @@ cdef class Connection(Peer):
     cdef Py_ssize_t inflight_bytes_max
     cdef Py_ssize_t inflight_requests_max
     cdef Py_ssize_t unsent_bytes_max
-    cdef bint raw
 
+    cdef int push(self, Reply reply) except -1
     cdef Py_ssize_t take_frames(self, Block block, Py_ssize_t at) except -1
     cdef int take_frame(self, Block block, const uint8_t* p, Py_ssize_t n) except -1
     cdef int take_general(self, Block block, int key, int version, int32_t correlation, object client_id, const uint8_t* body, Py_ssize_t n, Py_ssize_t frame_bytes) except -1
@@ -84,7 +77,6 @@ cdef class Connection(Peer):
     cdef int answer(self, object parts, Py_ssize_t frame_bytes) except -1
     cdef int wait(self, Reply reply, Py_ssize_t frame_bytes) except -1
     cdef int pump(self) except -1
-    cdef int send(self) except -1
     cdef bint may_take(self)
     cdef int keep_rest(self, Block block, Py_ssize_t at) except -1
     cdef object text(self, const uint8_t* p, Py_ssize_t size)
@@ -93,6 +85,5 @@ cdef class Connection(Peer):
         self, int key, int version, int32_t correlation, object client_id, Py_ssize_t frame_bytes, FetchSession session
     )
     cdef int later(self, object awaitable, Py_ssize_t frame_bytes, bint reads_only) except -1
-    cdef int stop_writer(self) except -1
     cdef int stop_reading(self) except -1
     cdef int end_with(self, object why) except -1

@@ -1,12 +1,13 @@
 # cython: auto_pickle=False
 """A client's connection: frames in, requests to the compiled paths or the handlers, replies out in the order of requests.
 
-It is an asyncio ``BufferedProtocol``. Caveats first:
+Caveats first:
 
-* Where bytes are received into is :mod:`kafka_py.server.blocks`' business. A block that a handler still reads from (a
-  :class:`Body` is out) is given up and never written again.
-* Replies of one wake-up go out together by one system call where the socket takes them, straight to the socket; the
-  transport's own buffer is used only where there is no socket.
+* How bytes come and go is :mod:`kafka_py.server.line`'s business, where they are received into that of
+  :mod:`kafka_py.server.blocks`. A block that a handler still reads from (a :class:`Body` is out) is given up and never
+  written again.
+* Replies to what one receive brought go out together by one system call where the socket takes them. Fetches that its
+  appends feed are looked at once, when every socket of the reactor's look has been served.
 * Back-pressure is "not reading": too many bytes being answered (on this connection or in all) or too many bytes that the
   peer does not read stop the taking of further frames; :mod:`kafka_py.server.limits` closes those who overdo it.
 * Malformed bytes, unknown APIs and exceptions in handlers close this one connection and nothing else.
@@ -14,20 +15,20 @@ It is an asyncio ``BufferedProtocol``. Caveats first:
 
 import asyncio
 import logging
-import os
 from collections import deque
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath, quick_header
+from kafka_py.reactor cimport Reactor, Turns, monotonic
 from kafka_py.server.blocks cimport Block, Blocks, Body, Intake
 from kafka_py.server.fast_path cimport FastPath, skip_tags
 from kafka_py.server.fetch_session cimport FetchSession
+from kafka_py.server.line cimport Line
 from kafka_py.server.outcomes cimport ANSWERED, BROKEN, DECLINED, HUNGRY, SILENT, WAITING
 from kafka_py.server.output cimport Output, put
-from kafka_py.server.replies cimport AppendReply, CommitReply, Peer, Reply
+from kafka_py.server.replies cimport AppendReply, CommitReply, Reply
 from kafka_py.server.waiting_fetch cimport WaitingFetch
 from kcore.endian cimport load_be16, load_be32
 
@@ -49,14 +50,11 @@ cdef enum:
     KEY_HEARTBEAT = 12
     KEY_API_VERSIONS = 18
 
-cdef double monotonic() noexcept nogil:
-    """As time.monotonic() has it."""
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return now.tv_sec + now.tv_nsec * 1e-9
+#: Most of 10,000 connections never have a reply that waits: they share this, and a deque has 600 bytes.
+cdef tuple NO_REPLIES = ()
 
 
-cdef class Hub:
+cdef class Hub(Turns):
     """What the connections of one node share: the loop, the shared receive block, the byte budget, who has output.
 
     ``mark`` notes that a connection has something to send; all of them are served at the end of the wake-up.
@@ -81,6 +79,18 @@ cdef class Hub:
         self.dirty = []
         self.stalled = []
         self.inflight_bytes_max = limits.inflight_bytes_total_max
+
+    cdef int begin(self, Reactor reactor) except -1:
+        """A connection has received something: what is noted from now on is served when the reactor's look is over."""
+        if not self.in_wakeup:
+            self.in_wakeup = True
+            self.fast.now_ms = self.clock_now()
+        if reactor is not None:
+            reactor.tell(self)
+        return 0
+
+    cdef int turn_over(self) except -1:
+        return self.end_wakeup()
 
     cdef int mark(self, Connection connection) except -1:
         if not connection.dirty:
@@ -161,7 +171,7 @@ cdef class Hub:
                     self.mark(connection)
 
 
-cdef class Connection(Peer):
+cdef class Connection(Line):
     """One connection; made by the listener for every accept. All methods run on the event loop."""
 
     def __init__(self, Hub hub, listening):
@@ -172,9 +182,7 @@ cdef class Connection(Peer):
         self.intake = Intake(hub.blocks)
         self.out = Output()
         self.out.sendfile_min = hub.limits.sendfile_bytes_min
-        self.replies = deque()
-        self.fd = -1
-        self.writer_fd = -1
+        self.replies = NO_REPLIES
         self.host = ""
         self.software_name = "unknown"
         self.software_version = "unknown"
@@ -183,31 +191,23 @@ cdef class Connection(Peer):
         self.inflight_requests_max = hub.limits.inflight_requests_max
         self.unsent_bytes_max = hub.limits.unsent_bytes_max
 
-    # The protocol's side
+    # The line's events
 
-    def connection_made(self, transport):
-        """The transport is there; limits may refuse it at once."""
-        self.transport = transport
-        peer = transport.get_extra_info("peername")
-        self.host = peer[0] if peer else ""
+    cdef int opened(self) except -1:
+        """Limits may refuse the newcomer at once."""
         self.authenticated("User:ANONYMOUS")
-        self.opened_at = self.active_at = self.sent_at = monotonic()
+        self.opened_at = self.active_at
         delay = self.hub.limits.admit(self, self.listening)
         if delay < 0 or self.hub.closing:
             self.closed = True
-            transport.abort()
-            return
+            return self.hang_up()
         self.counted = True
         self.hub.connections.add(self)
-        self.socket = transport.get_extra_info("socket")
-        if self.socket is not None:
-            self.fd = self.socket.fileno()
-            self.raw = self.fd >= 0
-        self.reading = True
         if delay > 0:
-            # Pausing has no effect yet: both loops begin to read after this call, whatever it did.
+            # A transport cannot be paused yet, so what comes meanwhile is received, and not taken.
             self.held = True
             self.hub.loop.call_later(delay, self.let_go)
+        return 0
 
     def authenticated(self, principal):
         """Whose requests come from now on: ``type:name``."""
@@ -220,46 +220,36 @@ cdef class Connection(Peer):
         if not self.closed:
             self.hub.mark(self)
 
-    def get_buffer(self, sizehint):
-        """Where the next bytes go: the shared block, or behind the begun frame."""
-        return self.intake.room()
-
-    def buffer_updated(self, Py_ssize_t received):
-        """``received`` bytes are there: take every whole frame, then send what there is to send."""
+    cdef int received(self, Block block) except -1:
+        """Take every whole frame, then send what there is to send."""
         cdef Hub hub = self.hub
-        cdef Block block
-        cdef Py_ssize_t at
         cdef long requests = hub.requests
-        if self.closed:
-            return
-        block = self.intake.filled(received)
-        self.active_at = monotonic()
-        hub.fast.now_ms = hub.clock_now()
-        hub.in_wakeup = True
-        if hub.alone is not <void*>self or self.replies:
+        hub.begin(self.reactor)
+        if hub.alone is not <void*>self or self.queued:
             hub.alone = <void*>self
             hub.alone_for = 0
         try:
-            at = self.take_frames(block, 0)
-            self.keep_rest(block, at)
+            self.keep_rest(block, self.take_frames(block, 0))
             if hub.requests - requests > 1:
                 hub.alone_for = 0
             else:
                 hub.alone_for += 1
             if not self.closed:
-                hub.mark(self)
+                self.pump()
         except Exception as error:
             self.fail(error)
             self.intake.forget(block)
-        hub.end_wakeup()
+        if self.reactor is None:
+            hub.end_wakeup()
+        return 0
 
-    def eof_received(self):
-        """The peer sends no more: what it asked for is still answered, then the connection closes.
+    cdef bint half_closed(self) except -1:
+        """What the peer asked for is still answered, then the connection closes.
 
         Fetches that wait for bytes are not: as a rule nobody is there to read them.
         """
         cdef Reply reply
-        if self.replies or self.out.unsent:
+        if self.queued or self.out.unsent:
             self.ending = True
             for reply in list(self.replies):
                 if reply.abandon is not None:
@@ -267,15 +257,10 @@ cdef class Connection(Peer):
             return True
         return False
 
-    def connection_lost(self, error):
-        """The transport is gone."""
-        self.finish_closing()
-
-    def pause_writing(self):
-        """Of no use here: output is only handed to a transport that has no socket."""
-
-    def resume_writing(self):
-        """See pause_writing."""
+    cdef int drained(self) except -1:
+        if not self.closed and self.out.unsent <= self.unsent_bytes_max:
+            self.hub.mark(self)
+        return 0
 
     # Frames
 
@@ -293,11 +278,11 @@ cdef class Connection(Peer):
         """Whether the next request may be begun: budgets of bytes in work and bytes unsent."""
         if self.held:
             return False
-        if self.inflight_bytes > self.inflight_bytes_max or len(self.replies) >= self.inflight_requests_max:
+        if self.inflight_bytes > self.inflight_bytes_max or self.queued >= self.inflight_requests_max:
             return False
         if self.out.unsent > self.unsent_bytes_max:
             return False
-        if self.hub.inflight_bytes > self.hub.inflight_bytes_max and self.replies:
+        if self.hub.inflight_bytes > self.hub.inflight_bytes_max and self.queued:
             return False
         return True
 
@@ -370,7 +355,7 @@ cdef class Connection(Peer):
             elif 4 <= version <= 18:
                 outcome = hub.fast.fetch(out, p + at, n - at, version, correlation)
             if outcome == ANSWERED:
-                if self.replies:
+                if self.queued:
                     self.queue_made(start)
                 return 0
             if outcome == SILENT:
@@ -485,7 +470,7 @@ cdef class Connection(Peer):
             )
         if size == 0:
             return False
-        if self.replies:
+        if self.queued:
             self.answer([PyBytes_FromStringAndSize(<const char*>path.scratch, size)], n)
         else:
             put(self.out, path.scratch, size)
@@ -503,8 +488,7 @@ cdef class Connection(Peer):
         reply.connection = self
         reply.parts = self.out.cut(start)
         reply.done = True
-        self.replies.append(reply)
-        return 0
+        return self.push(reply)
 
     cdef int take_general(
         self, Block block, int key, int version, int32_t correlation, object client_id, const uint8_t* body,
@@ -580,34 +564,40 @@ cdef class Connection(Peer):
         cdef Reply reply
         if parts is None:
             return 0
-        if not self.replies:
+        if not self.queued:
             return self.out.put_parts(parts)
         reply = Reply.__new__(Reply)
         reply.connection = self
         reply.parts = parts
         reply.done = True
+        return self.push(reply)
+
+    cdef int push(self, Reply reply) except -1:
+        """A reply takes its place behind the others."""
+        if self.replies is NO_REPLIES:
+            self.replies = deque()
         self.replies.append(reply)
+        self.queued += 1
         return 0
 
     cdef int wait(self, Reply reply, Py_ssize_t frame_bytes) except -1:
         reply.request_bytes = frame_bytes
         self.inflight_bytes += frame_bytes
         self.hub.inflight_bytes += frame_bytes
-        self.replies.append(reply)
-        return 0
+        return self.push(reply)
 
     cdef int pump(self) except -1:
         """Move finished replies, in order, into the output; send it; take frames that waited."""
         cdef Reply reply
-        cdef object replies = self.replies
         cdef Py_ssize_t at
         cdef Block block
         while True:
-            while replies:
-                reply = <Reply>replies[0]
+            while self.queued:
+                reply = <Reply>self.replies[0]
                 if not reply.done:
                     break
-                replies.popleft()
+                self.replies.popleft()
+                self.queued -= 1
                 if reply.request_bytes:
                     self.inflight_bytes -= reply.request_bytes
                     self.hub.inflight_bytes -= reply.request_bytes
@@ -629,61 +619,16 @@ cdef class Connection(Peer):
                 if at:
                     if self.closed:
                         return 0
-                    if self.replies or self.out.unsent:
+                    if self.queued or self.out.unsent:
                         continue
                 if not self.may_take():
                     break
             self.resume()
             break
-        if self.ending and not replies and not self.out.unsent:
+        if self.ending and not self.queued and not self.out.unsent:
             self.close()
         if self.hub.stalled:
             self.hub.budget_freed()
-        return 0
-
-    cdef int send(self) except -1:
-        """Send as much as the socket takes; the rest waits for it to be writable."""
-        cdef Output out = self.out
-        cdef Py_ssize_t before = out.unsent
-        if before == 0 or self.closed or self.writer_fd >= 0:
-            return 0
-        if not self.raw:
-            out.send_transport(self.transport)
-            return 0
-        try:
-            if out.send_raw(self.fd):
-                self.sent_at = self.active_at
-                return 0
-        except OSError:
-            self.close()
-            return 0
-        self.sent_at = monotonic()
-        self.writer_fd = os.dup(self.fd)
-        self.hub.loop.add_writer(self.writer_fd, self.writable)
-        return 0
-
-    def writable(self):
-        """The socket takes bytes again."""
-        cdef Py_ssize_t before = self.out.unsent
-        if self.closed:
-            return
-        try:
-            done = self.out.send_raw(self.fd)
-        except OSError:
-            self.close()
-            return
-        if self.out.unsent < before:
-            self.sent_at = self.active_at = monotonic()
-        if done:
-            self.stop_writer()
-        if self.out.unsent <= self.unsent_bytes_max:
-            self.hub.mark(self)
-
-    cdef int stop_writer(self) except -1:
-        if self.writer_fd >= 0:
-            self.hub.loop.remove_writer(self.writer_fd)
-            os.close(self.writer_fd)
-            self.writer_fd = -1
         return 0
 
     @property
@@ -699,7 +644,7 @@ cdef class Connection(Peer):
     @property
     def waiting_replies(self):
         """Requests of this connection that are being answered."""
-        return len(self.replies)
+        return self.queued
 
     # Life and death
 
@@ -709,9 +654,7 @@ cdef class Connection(Peer):
         return 0
 
     cdef int stop_reading(self) except -1:
-        if self.reading:
-            self.reading = False
-            self.transport.pause_reading()
+        self.stop_hearing()
         if self.hub.inflight_bytes > self.hub.inflight_bytes_max:
             self.hub.stalled.append(self)
         return 0
@@ -719,10 +662,9 @@ cdef class Connection(Peer):
     def resume(self):
         """Read again; a begun frame has its time from now on, since nobody listened meanwhile."""
         if not self.reading and not self.closed:
-            self.reading = True
             if self.intake.own is not None:
                 self.frame_at = monotonic()
-            self.transport.resume_reading()
+            self.hear()
 
     cdef int fail(self, object why) except -1:
         """Close at once because of the peer's bytes or of an exception, and say so in the log."""
@@ -738,28 +680,20 @@ cdef class Connection(Peer):
     cdef int end_with(self, object why) except -1:
         """Close as :meth:`fail` does, but after the replies that are ready have been sent."""
         log.info("closing the connection from %s: %s", self.host, why)
-        if self.replies:
+        if self.queued:
             # Earlier requests are answered first, in their order; nothing more is read.
             self.ending = True
             self.intake.own = None
-            if self.reading:
-                self.reading = False
-                self.transport.pause_reading()
+            self.stop_hearing()
             self.request_bytes_max = -1
             return 0
         self.send()
         self.close()
         return 0
 
-    def close(self):
-        """Close now; unsent bytes are dropped."""
-        if not self.closed:
-            self.finish_closing()
-            self.transport.abort()
-
     def close_when_idle(self):
         """Close as soon as what was asked for is answered and sent."""
-        if not self.replies and not self.out.unsent:
+        if not self.queued and not self.out.unsent:
             self.close()
             return
         self.ending = True
@@ -768,7 +702,6 @@ cdef class Connection(Peer):
         """Give everything back that the connection holds; its late replies go nowhere."""
         cdef Reply reply
         self.closed = True
-        self.stop_writer()
         for reply in self.replies:
             if reply.abandon is not None:
                 reply.abandon.cancel()
@@ -780,13 +713,14 @@ cdef class Connection(Peer):
                 self.hub.empty.set_result(None)
             self.hub.inflight_bytes -= self.inflight_bytes
             self.inflight_bytes = 0
-        self.replies.clear()
+        self.replies = NO_REPLIES
+        self.queued = 0
         self.intake.own = None
         self.out = Output()
         self.hub.budget_freed()
 
 
 class ServedConnection(Connection, asyncio.BufferedProtocol):
-    """A Connection as asyncio's own loop knows it; uvloop would take the compiled class as it is."""
+    """A Connection that asyncio's transports know, too."""
 
     __slots__ = ()

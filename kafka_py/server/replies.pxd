@@ -1,8 +1,9 @@
 # The places of replies in the order of a connection's requests.
 
 from kafka_py.coordinator.batch cimport QuickReply
+from kafka_py.reactor cimport Watched
 
-cdef class Peer:
+cdef class Peer(Watched):
     cdef readonly bint closed
     cdef bint ending                    # close once everything is sent
     cdef int answered(self) except -1

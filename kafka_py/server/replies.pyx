@@ -5,12 +5,14 @@ A place is filled once; whoever comes later is ignored, so that a deadline and a
 other. Filling one tells the connection (:class:`Peer`), which sends what is at the front of its order.
 """
 
+from kafka_py.reactor cimport Watched
+
 from kafka_py.coordinator.offsets.commit_path import refused
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.server.produce_errors import with_errors
 
 
-cdef class Peer:
+cdef class Peer(Watched):
     """What a reply sees of its connection."""
 
     cdef int answered(self) except -1:
