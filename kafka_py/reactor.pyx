@@ -253,11 +253,16 @@ cdef class Door(Watched):
                     return self.rest(error)
                 log.warning("a connection could not be accepted: %s", error)
                 return 0
-            sock.setblocking(False)
-            if sock.family in (socket.AF_INET, socket.AF_INET6):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            guest = self.factory()
-            guest.arrived(self.reactor, sock.detach(), peer[0] if isinstance(peer, tuple) else "")
+            try:
+                sock.setblocking(False)
+                if sock.family in (socket.AF_INET, socket.AF_INET6):
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                guest = self.factory()
+                guest.arrived(self.reactor, sock.detach(), peer[0] if isinstance(peer, tuple) else "")
+            except Exception:
+                # This one alone is lost. What the guest has already, it closes when it goes.
+                log.exception("a connection from %s could not be served", peer)
+                sock.close()
         return 0
 
     cdef int rest(self, object error) except -1:

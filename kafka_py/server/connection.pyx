@@ -44,6 +44,7 @@ cdef enum:
     CLIENT_ID_MAX = 4096
     ALONE_MIN = 32              # so many requests in a row, one by one, and nobody else's between them
     ALONE_BYTES_MAX = 16384     # a longer request's flush takes longer than the changes of thread that it saves
+    SENT_TOGETHER_MAX = 32      # replies that one wake-up lets wait for each other
     KEY_PRODUCE = 0
     KEY_FETCH = 1
     KEY_OFFSET_COMMIT = 8
@@ -289,6 +290,7 @@ cdef class Connection(Line):
     cdef Py_ssize_t take_frames(self, Block block, Py_ssize_t at) except -1:
         """Take whole frames from ``at`` on; returns where the first one that was not taken begins."""
         cdef Py_ssize_t size
+        cdef int unsent = 0
         while block.used - at >= 4:
             size = <int32_t>load_be32(block.data + at)
             if size < 0 or size > self.request_bytes_max:
@@ -312,6 +314,13 @@ cdef class Connection(Line):
             if self.closed:
                 return block.used
             at += 4 + size
+            unsent += 1
+            if unsent == SENT_TOGETHER_MAX:
+                # The peer gets on with these while the others are being worked on.
+                unsent = 0
+                self.send()
+                if self.closed:
+                    return block.used
         return at
 
     cdef int take_frame(self, Block block, const uint8_t* p, Py_ssize_t n) except -1:

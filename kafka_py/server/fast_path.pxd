@@ -7,6 +7,7 @@ from kafka_py.protocol.cursor cimport Cursor
 from kafka_py.replication.partition cimport Partition
 from kafka_py.server.fetch_session cimport FetchSession
 from kafka_py.server.fetch_wire cimport FetchHead
+from kafka_py.server.lookup cimport Lookup
 from kafka_py.server.output cimport Output
 from kafka_py.server.session_fetch cimport SessionFetch
 
@@ -29,8 +30,7 @@ cdef Py_ssize_t skip_tags(const uint8_t* p, Py_ssize_t n) noexcept nogil
 
 
 cdef class FastPath:
-    cdef public dict by_name
-    cdef public dict by_id
+    cdef Lookup lookup
     cdef public object fetches
     cdef public dict verifying  # by producer id: transactional produces whose coordinator is being asked
     cdef public bint wait_for_flush
@@ -40,7 +40,6 @@ cdef class FastPath:
     cdef public object permitted        # key of a topic -> whether the caller may; None: there is nobody to ask
     cdef public long produced
     cdef public long fetched
-    cdef bytes last_key
     cdef list waits             # of the last produce that was WAITING: (Partition, end offset)
     cdef int32_t timeout_ms     # of the last produce
     cdef int32_t max_wait_ms    # of the last fetch that was HUNGRY
@@ -53,7 +52,6 @@ cdef class FastPath:
     # Whether a transactional batch's transaction is open there: then nobody has to be asked. `first` is such a batch
     # of the same request, NULL before there is one; all are of one producer.
     cdef bint is_open(self, Partition partition, const uint8_t* batch, const uint8_t* first) except -1
-    cdef bytes key(self, const uint8_t* name, Py_ssize_t size)
     cdef int produce(self, Output out, object owner, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation) except -1
     cdef int fetch(self, Output out, const uint8_t* p, Py_ssize_t n, int version, int32_t correlation) except -1
     cdef int fetch_in_session(self, Output out, Cursor* c, int version, int32_t correlation) except -1

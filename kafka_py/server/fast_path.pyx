@@ -11,7 +11,7 @@ partition's error code.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 
 from kafka_py.protocol.cursor cimport (
     Cursor, has, no_tags, point, read16, read32, read64, read8, read_count, read_uvarint,
@@ -20,12 +20,14 @@ from kafka_py.replication.partition cimport Partition
 from kafka_py.server.fetch_session cimport FetchSession
 from kafka_py.server.fetch_wire cimport is_ascii, put_count, put_fetched_partition, put_topic, read_topic
 from kafka_py.server.outcomes cimport ANSWERED, BROKEN, DECLINED, HUNGRY, SILENT, TAKEN, WAITING
-from kafka_py.server.output cimport Output, patch32, put, put8, put16, put32, put64, put_uvarint, room
+from kafka_py.server.lookup cimport Lookup
+from kafka_py.server.output cimport Output, patch32, put, put8, put16, put32, put64, put_uvarint
 from kafka_py.server.session_fetch cimport SessionFetch
 from kcore.endian cimport load_be16, load_be64, store_be16, store_be32, store_be64
 from kcore.log cimport AppendedStruct, Log
 from kcore.producer_state cimport ProducerEntry
 from kcore.segment cimport LogSlice
+from kcore.varint cimport write_uvarint
 
 from kcore.errors import KcoreError, OffsetOutOfRange
 
@@ -42,6 +44,9 @@ cdef enum:
     AT_ATTRIBUTES = 21
     AT_PRODUCER = 43            # id, then epoch
     PRODUCER_BYTES = 10
+    REPLY_ENDS = 24             # of a Produce reply: length to the number of topics, and what is behind them
+    TOPIC_REPLY = 16            # but for its name
+    PARTITION_REPLY = 36
 
 
 cdef Py_ssize_t skip_tags(const uint8_t* p, Py_ssize_t n) noexcept nogil:
@@ -92,8 +97,7 @@ cdef class FastPath:
         self, replicas, *, bint wait_for_flush, Py_ssize_t fetch_bytes_max, Py_ssize_t off_loop_bytes, sessions=None,
         monotonic_ms=None,
     ):
-        self.by_name = replicas.by_name
-        self.by_id = replicas.by_id
+        self.lookup = Lookup(replicas)
         self.fetches = replicas.fetches
         self.in_session = SessionFetch(replicas, sessions, monotonic_ms)
         self.wait_for_flush = wait_for_flush
@@ -102,14 +106,6 @@ cdef class FastPath:
         self.waits = []
         self.scratch = Output()
         self.verifying = {}
-        self.last_key = b""
-
-    cdef bytes key(self, const uint8_t* name, Py_ssize_t size):
-        """The bytes by which a topic is hosted. Mostly it is the last one again, whose hash is known."""
-        cdef bytes last = self.last_key
-        if PyBytes_GET_SIZE(last) != size or memcmp(PyBytes_AS_STRING(last), name, size) != 0:
-            self.last_key = last = PyBytes_FromStringAndSize(<const char*>name, size)
-        return last
 
     def request(self, int key, int version, const uint8_t[::1] body not None):
         """For tests and fuzzers: (outcome, reply) of one Produce (0) or Fetch (1) request body."""
@@ -135,9 +131,9 @@ cdef class FastPath:
         cdef bint by_id = version >= 13
         cdef int topics_count, pieces_count = 0, t, i, acks, codec
         cdef int64_t count
-        cdef dict hosted, found
+        cdef PyObject* found
+        cdef Lookup lookup = self.lookup
         cdef Partition partition
-        cdef object known
         cdef bint named = False
         cdef const uint8_t* transactional = NULL
         point(&c, p, n)
@@ -156,18 +152,13 @@ cdef class FastPath:
         if c.bad or acks < -1 or acks > 1 or count < 1 or count > TOPICS_MAX:
             return DECLINED
         topics_count = <int>count
-        hosted = self.by_id if by_id else self.by_name
         for t in range(topics_count):
             topics[t].size = read_topic(&c, by_id, flexible, &topics[t].name)
             count = read_count(&c, flexible)
             if c.bad or count < 1 or pieces_count + count > PIECES_MAX:
                 return DECLINED
-            known = hosted.get(self.key(topics[t].name, topics[t].size))
-            if known is None:
+            if self.permitted is not None and not self.permitted[lookup.key(topics[t].name, topics[t].size)]:
                 return DECLINED
-            if self.permitted is not None and not self.permitted[self.last_key]:
-                return DECLINED
-            found = <dict>known
             topics[t].first = pieces_count
             topics[t].count = <int>count
             for i in range(topics[t].count):
@@ -182,10 +173,10 @@ cdef class FastPath:
                     return DECLINED
                 c.p += count
                 no_tags(&c, flexible)
-                known = found.get(pieces[pieces_count].index)
-                if known is None:
+                found = lookup.find(by_id, topics[t].name, topics[t].size, pieces[pieces_count].index)
+                if found == NULL:
                     return DECLINED
-                partition = <Partition>known
+                partition = <Partition>found
                 if (
                     not partition.leads or partition.offline or partition.queued_append is not None
                     or partition.flush_messages >= 0 or partition.internal
@@ -197,7 +188,7 @@ cdef class FastPath:
                     if not named or self.permitted is not None or not self.is_open(partition, pieces[pieces_count].records, transactional):
                         return DECLINED
                     transactional = pieces[pieces_count].records
-                pieces[pieces_count].partition = <PyObject*>partition
+                pieces[pieces_count].partition = found
                 pieces_count += 1
             no_tags(&c, flexible)
         no_tags(&c, flexible)
@@ -233,19 +224,16 @@ cdef class FastPath:
         cdef AppendedStruct done
         cdef bint failed = False
         cdef list waits = self.waits
-        cdef Py_ssize_t before = len(out.externals)
-        cdef Py_ssize_t unsent = out.unsent
-        waits.clear()
+        cdef uint8_t* w = NULL
+        if waits:
+            waits.clear()
         if acks:
-            put32(out, 0)
-            put32(out, correlation)
-            if flexible:
-                put8(out, 0)
-            put_count(out, topics_count, flexible)
+            # Room for the reply as it nearly always is; what is written meanwhile counts as put when it is done.
+            w = grown(out, reply_bytes_max(topics, topics_count))
+            w = put_reply_head(w, correlation, topics_count, flexible)
         for t in range(topics_count):
             if acks:
-                put_topic(out, version >= 13, flexible, topics[t].name, topics[t].size)
-                put_count(out, topics[t].count, flexible)
+                w = put_topic_head(w, &topics[t], version)
             for i in range(topics[t].first, topics[t].first + topics[t].count):
                 partition = <Partition>pieces[i].partition
                 log = partition.log
@@ -256,25 +244,31 @@ cdef class FastPath:
                 except KcoreError as error:
                     failed = True
                     if acks:
+                        put_until(out, w)
                         put_produce_error(out, version, pieces[i].index, describe(error, partition))
+                        w = grown(out, reply_bytes_max(topics, topics_count))
                     continue
                 if partition.advance() and partition.fetch_waiters:
                     self.fetches.touch(partition)
                 if acks == 0:
                     continue
-                put_produced(out, version, pieces[i].index, &done)
+                w = put_produced(w, version, pieces[i].index, &done)
                 if acks == -1 and (
                     partition.high_watermark <= done.last_offset
                     or (self.wait_for_flush and log.recovery_point <= done.last_offset)
                 ):
                     waits.append((partition, done.last_offset + 1))
             if acks and flexible:
-                put8(out, 0)
+                w[0] = 0
+                w += 1
         if acks == 0:
             return BROKEN if failed else SILENT
-        put32(out, 0)
+        store_be32(w, 0)
+        w += 4
         if flexible:
-            put8(out, 0)
+            w[0] = 0
+            w += 1
+        put_until(out, w)
         patch32(out, start, <int32_t>(out.size - start - 4))
         return WAITING if waits else ANSWERED
 
@@ -291,11 +285,11 @@ cdef class FastPath:
         cdef int32_t max_wait_ms, min_bytes, session_id, epoch
         cdef int64_t count, limit
         cdef Py_ssize_t bytes_left, bytes_max, total = 0, readable = 0
-        cdef dict hosted, found
+        cdef PyObject* found
+        cdef Lookup lookup = self.lookup
         cdef Partition partition
         cdef LogSlice piece
         cdef list slices = []
-        cdef object known
         point(&c, p, n)
         if version <= 14 and read32(&c) != -1:
             return DECLINED
@@ -315,28 +309,25 @@ cdef class FastPath:
         if c.bad or isolation < 0 or isolation > 1 or count < 1 or count > TOPICS_MAX:
             return DECLINED
         topics_count = <int>count
-        hosted = self.by_id if by_id else self.by_name
         for t in range(topics_count):
             topics[t].size = read_topic(&c, by_id, flexible, &topics[t].name)
             count = read_count(&c, flexible)
             if c.bad or count < 1 or pieces_count + count > PIECES_MAX:
                 return DECLINED
-            known = hosted.get(self.key(topics[t].name, topics[t].size))
-            if known is None:
+            if self.permitted is not None and not self.permitted[lookup.key(topics[t].name, topics[t].size)]:
                 return DECLINED
-            if self.permitted is not None and not self.permitted[self.last_key]:
-                return DECLINED
-            found = <dict>known
             topics[t].first = pieces_count
             topics[t].count = <int>count
             for i in range(topics[t].count):
                 pieces[pieces_count].index = read32(&c)
                 epoch = read32(&c) if version >= 9 else -1
                 pieces[pieces_count].offset = read64(&c)
-                known = found.get(pieces[pieces_count].index)
-                if c.bad or known is None:
+                if c.bad:
                     return DECLINED
-                partition = <Partition>known
+                found = lookup.find(by_id, topics[t].name, topics[t].size, pieces[pieces_count].index)
+                if found == NULL:
+                    return DECLINED
+                partition = <Partition>found
                 if version < 10 and partition.log is not None and partition.log.config.compression == "zstd":
                     return DECLINED
                 if epoch != -1 and epoch != partition.leader_epoch:
@@ -355,7 +346,7 @@ cdef class FastPath:
                     or pieces[pieces_count].offset > partition.log_end_offset
                 ):
                     return DECLINED
-                pieces[pieces_count].partition = <PyObject*>partition
+                pieces[pieces_count].partition = found
                 pieces_count += 1
             no_tags(&c, flexible)
         if version >= 7 and read_count(&c, flexible) != 0:
@@ -464,22 +455,69 @@ cdef int put_plain_text(Output out, object text) except -1:
     put16(out, <int16_t>len(encoded))
     return put(out, PyBytes_AS_STRING(encoded), len(encoded))
 
-cdef int put_produced(Output out, int version, int32_t index, const AppendedStruct* done) except -1:
-    cdef Py_ssize_t size = 22 + (8 if version >= 5 else 0) + (3 if version >= 9 else 6 if version == 8 else 0)
-    cdef uint8_t* p = room(out, size)
+cdef Py_ssize_t reply_bytes_max(const Topic* topics, int topics_count) noexcept:
+    """What a Produce reply without errors takes at most."""
+    cdef Py_ssize_t size = REPLY_ENDS
+    cdef int t
+    for t in range(topics_count):
+        size += topics[t].size + TOPIC_REPLY + topics[t].count * PARTITION_REPLY
+    return size
+
+cdef uint8_t* grown(Output out, Py_ssize_t n) except NULL:
+    """Where the next bytes go, with room for n of them; none of them counts as put."""
+    if out.capacity - out.size < n:
+        out.reserve(n)
+    return out.data + out.size
+
+cdef inline void put_until(Output out, const uint8_t* w) noexcept:
+    """What was written up to w is put."""
+    cdef Py_ssize_t n = w - (out.data + out.size)
+    out.size += n
+    out.unsent += n
+
+cdef inline uint8_t* put_reply_head(uint8_t* w, int32_t correlation, int topics_count, bint flexible) noexcept:
+    """Length (patched when it is known), correlation id, how many topics."""
+    store_be32(w, 0)
+    store_be32(w + 4, <uint32_t>correlation)
+    w += 8
+    if flexible:
+        w[0] = 0
+        return write_uvarint(w + 1, topics_count + 1)
+    store_be32(w, <uint32_t>topics_count)
+    return w + 4
+
+cdef inline uint8_t* put_topic_head(uint8_t* w, const Topic* topic, int version) noexcept:
+    """Its name or id, and how many partitions."""
+    if version < 9:
+        store_be16(w, <unsigned short>topic.size)
+        w += 2
+    elif version < 13:
+        w = write_uvarint(w, topic.size + 1)
+    memcpy(w, topic.name, topic.size)
+    w += topic.size
+    if version >= 9:
+        return write_uvarint(w, topic.count + 1)
+    store_be32(w, <uint32_t>topic.count)
+    return w + 4
+
+cdef inline uint8_t* put_produced(uint8_t* p, int version, int32_t index, const AppendedStruct* done) noexcept:
+    """A partition that took its batch; at most PARTITION_REPLY bytes."""
     store_be32(p, <uint32_t>index)
     store_be16(p + 4, 0)
     store_be64(p + 6, <uint64_t>done.base_offset)
     store_be64(p + 14, <uint64_t>done.log_append_time_ms)
-    if version >= 5:
-        store_be64(p + 22, <uint64_t>done.log_start_offset)
+    if version < 5:
+        return p + 22
+    store_be64(p + 22, <uint64_t>done.log_start_offset)
     if version >= 9:
         p[30] = 1       # no record errors, no message, no tags
         p[31] = p[32] = 0
-    elif version == 8:
+        return p + 33
+    if version == 8:
         store_be32(p + 30, 0)
         store_be16(p + 34, 0xFFFF)
-    return 0
+        return p + 36
+    return p + 30
 
 cdef int put_produce_error(Output out, int version, int32_t index, object problem) except -1:
     """``problem`` is a ProduceProblem of kafka_py.server.produce_errors."""
