@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Any, Final, Protocol
+
+from kcore.values import frozen
 
 
 class ConfigError(ValueError):
@@ -111,7 +112,7 @@ class Validator(Protocol):
 # ------------------------------------------------------------------------------------- validators
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Between:
     """A number from ``low`` to ``high``, both included; ``None`` leaves a side open."""
 
@@ -138,7 +139,7 @@ def at_least(low: float) -> Between:
     return Between(low)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OneOf:
     """One of some words."""
 
@@ -159,7 +160,7 @@ class OneOf:
         return f"{prefix}[{', '.join(self.words)}]"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListOf:
     """A list without repeated or empty entries, all from ``words`` where that is given."""
 
@@ -190,7 +191,7 @@ class ListOf:
         return f"[{', '.join(self.words)}]" if self.words else ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NonEmpty:
     """A text with at least one character, or null."""
 
@@ -203,7 +204,7 @@ class NonEmpty:
         return "non-empty string"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NonNull:
     """Anything but null."""
 
@@ -216,7 +217,7 @@ class NonNull:
         return "non-null string"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GzipLevel:
     """A level of gzip: 1 to 9, or -1 for the library's default."""
 
@@ -232,7 +233,7 @@ class GzipLevel:
 REPLICAS_FORMAT = "[partitionId]:[brokerId],[partitionId]:[brokerId],..."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ThrottledReplicas:
     """``*``, or partition:broker pairs (KIP-73)."""
 
@@ -253,7 +254,7 @@ class ThrottledReplicas:
         return REPLICAS_FORMAT
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QuorumVoters:
     """``id@host:port`` entries; an empty list is accepted."""
 
@@ -268,7 +269,7 @@ class QuorumVoters:
         return "non-empty list"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BootstrapServers:
     """``host:port`` entries; an empty list is accepted."""
 
@@ -303,7 +304,7 @@ def parse_duration_ms(text: str) -> int | None:
     return -total if found[1] == "-" else total
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OffsetReset:
     """``latest``, ``earliest`` or ``by_duration:`` with an ISO-8601 duration, not negative."""
 
@@ -481,7 +482,7 @@ def display(value: object) -> str:
 # --------------------------------------------------------------------------------------- the keys
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConfigKey:
     """One key of a table. ``default`` is a value (not a text) or ``REQUIRED``."""
 

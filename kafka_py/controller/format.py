@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from kafka_py.protocol.records_metadata import (
 from kafka_py.protocol.types import uuid_from_text, uuid_to_text
 from kcore import syscalls
 from kcore.checkpoints import MetaProperties
+from kcore.values import field, frozen, mutable
 
 __all__ = [
     "FormatError",
@@ -57,7 +57,7 @@ class FormatError(Exception):
     """The directories cannot be formatted, or were formatted for something else; says why."""
 
 
-@dataclass(slots=True)
+@mutable
 class FormatPlan:
     """What to format.
 
@@ -78,7 +78,7 @@ class FormatPlan:
     ignore_formatted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Formatted:
     """What is known of log directories: their properties by path, and those without any."""
 

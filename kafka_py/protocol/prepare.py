@@ -73,9 +73,11 @@ from kafka_py.protocol.schema import UNSET
 new = object.__new__
 """
 _KNOWN = frozenset(
-    "Packing StructError pack unpack_from UVARINTS fail lacks tag_bytes uvarint_bytes uvarint_rest"
-    " EncodeError MalformedRequest UNSET new".split()
+    ("Packing", "StructError", "pack", "unpack_from", "UVARINTS", "fail", "lacks", "tag_bytes")
+    + ("uvarint_bytes", "uvarint_rest", "EncodeError", "MalformedRequest", "UNSET", "new")
+    + ("__builtins__",)
 )
+"""Names that the generators bind and that `HEAD` has."""
 
 
 def structs_of(cls: type[Message]) -> list[type[Struct]]:
@@ -110,7 +112,7 @@ def _factory(
 ) -> Iterator[str]:
     yield f"\n\ndef {name}(cls):"
     for bound, value in names.items():
-        if bound not in _KNOWN and bound != "__builtins__":
+        if bound not in _KNOWN:
             yield f"    {bound} = {_expression(value, cls)}"
     yield from ("    " + line for line in source.splitlines())
     yield f"    return {function}"

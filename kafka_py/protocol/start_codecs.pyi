@@ -1,4 +1,4 @@
-"""Written by the build (`kafka_py.protocol.prepare`); may be missing in a tree that was not built."""
+"""Written by the build (`kafka_py.protocol.prepare`); missing in a tree that was not built."""
 
 from collections.abc import Callable
 from typing import Any

@@ -45,6 +45,7 @@ from kafka_py.server.opening import Opened, open_node
 from kafka_py.server.timers import Timer
 from kafka_py.server.transaction_coordinators import BrokerTransactionCoordinators
 from kcore.syscalls import set_volatile
+from kcore.values import replace
 
 __all__ = ["Broker"]
 
@@ -238,7 +239,7 @@ class Broker:
         if own is not None and own.port == 0 and endpoints:
             # The configuration asked for a free port; this is the one that it became.
             voter = Voter(own.id, own.host, endpoints[0].port)
-            settings = _replace(settings, voters={**settings.voters, own.id: voter})
+            settings = replace(settings, voters={**settings.voters, own.id: voter})
         return ControllerNode.open(
             str(opened.metadata.path),
             node_id=self.config.node_id,
@@ -479,9 +480,3 @@ class _Thread:
             await self._stopping.wait()
         finally:
             await self._broker.stop()
-
-
-def _replace(settings: ControllerSettings, **changes: Any) -> ControllerSettings:
-    import dataclasses
-
-    return dataclasses.replace(settings, **changes)

@@ -14,7 +14,6 @@ import importlib
 import pkgutil
 import struct
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka_py.protocol.acl_types import Operation
@@ -23,6 +22,7 @@ from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.registry import API, Api, ApiKey
 from kafka_py.server.access import access_of
 from kafka_py.server.refusals import refuse
+from kcore.values import frozen, mutable
 
 if TYPE_CHECKING:
     from kafka_py.server.node import Node
@@ -57,7 +57,7 @@ class CloseConnection(Exception):
     """
 
 
-@dataclass(slots=True)
+@mutable
 class RequestContext:
     """Where a request came from; ``listener`` is a name, ``role`` is BROKER or CONTROLLER."""
 
@@ -78,7 +78,7 @@ class RequestContext:
     fetch_session: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Route:
     """One row of the table: the handler of an API on one kind of listener, and its versions.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,12 @@ from kafka_py.network import Bound, Network, Sockets
 from kafka_py.replication.log_directory import DirectoryLock, LogDirectory
 from kafka_py.server.dispatch import BROKER, CONTROLLER
 from kafka_py.server.node import Listening
+from kcore.values import mutable
 
 __all__ = ["Opened", "open_node"]
 
 
-@dataclass(slots=True)
+@mutable
 class Opened:
     """What a node holds before it starts. `metadata` is the directory of the metadata log."""
 
