@@ -16,7 +16,7 @@ inherited. `__post_init__` is called at the end of ``__init__``, if there is one
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar, dataclass_transform, overload
+from typing import Any, TypeVar, dataclass_transform
 
 __all__ = ["field", "fields", "frozen", "mutable", "replace"]
 
@@ -38,10 +38,6 @@ def field(*, default_factory: Callable[[], T]) -> T:
     return made  # type: ignore[no-any-return]
 
 
-@overload
-def frozen(cls: type[T], /) -> type[T]: ...
-@overload
-def frozen(*, kw_only: bool) -> Callable[[type[T]], type[T]]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(cls: type[Any] | None = None, /, *, kw_only: bool = False) -> Any:
     """A class of immutable data: assigning to a field raises AttributeError."""
