@@ -8,12 +8,14 @@ change of a table or a generator, and without a build, everything is compiled on
 from __future__ import annotations
 
 import functools
+import operator
 import os
 import zlib
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
-__all__ = ["SOURCES", "codec", "constructor", "sources_crc"]
+__all__ = ["SOURCES", "bind", "codec", "constructor", "factories", "sources_crc"]
 
 SOURCES = (
     "schema",
@@ -47,7 +49,7 @@ def sources_crc() -> int | None:
 
 
 @functools.cache
-def _factories() -> Mapping[tuple[object, ...], Factory]:
+def factories() -> Mapping[tuple[object, ...], Factory]:
     """All that was prepared; nothing before a build, or when it was made from something else."""
     try:
         from kafka_py.protocol import start_codecs
@@ -56,13 +58,23 @@ def _factories() -> Mapping[tuple[object, ...], Factory]:
     return start_codecs.FACTORIES if sources_crc() in (start_codecs.SOURCES_CRC, None) else {}
 
 
+def bind() -> None:
+    """Give all messages what was prepared for them, rather than each on its first use."""
+    for module, name, *version in factories():
+        cls = operator.attrgetter(str(name))(import_module(str(module)))
+        if version:
+            cls.prepare(version[0])
+        else:
+            cls()
+
+
 def codec(cls: type[Any], version: int, kind: str) -> Any:
     """The "decoder" or "encoder" of a message version, if it was prepared."""
-    factory = _factories().get((cls.__module__, cls.__qualname__, version, kind))
+    factory = factories().get((cls.__module__, cls.__qualname__, version, kind))
     return factory and factory(cls)
 
 
 def constructor(cls: type[Any]) -> Any:
     """The ``__init__`` of a message or of a struct in one, if it was prepared."""
-    factory = _factories().get((cls.__module__, cls.__qualname__))
+    factory = factories().get((cls.__module__, cls.__qualname__))
     return factory and factory(cls.__owner__ or cls)

@@ -12,10 +12,9 @@ import fcntl
 import logging
 import os
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -281,7 +280,7 @@ class LogDirectory:
             results: Iterable[Log | KcoreError] = map(open_one, keys)
             opened = dict(zip(keys, results, strict=True))
         else:
-            with ThreadPoolExecutor(threads, thread_name_prefix="kafka-py-open") as pool:
+            with futures.ThreadPoolExecutor(threads, thread_name_prefix="kafka-py-open") as pool:
                 opened = dict(zip(keys, pool.map(open_one, keys), strict=True))
         logs = {key: result for key, result in opened.items() if isinstance(result, Log)}
         errors = {key: result for key, result in opened.items() if isinstance(result, KcoreError)}
@@ -328,6 +327,8 @@ class LogDirectory:
         for entry in list(self.path.iterdir()):
             left = _DELETED.fullmatch(entry.name) is not None
             if left and entry.is_dir() and not entry.is_symlink():
+                import shutil  # not at a start that finds none
+
                 shutil.rmtree(entry, ignore_errors=True)
                 removed += 1
         return removed

@@ -10,8 +10,7 @@ import contextlib
 import logging
 import os
 import random
-import shutil
-import tempfile
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,6 +27,7 @@ from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.types import ChangedMetadata, Endpoint
 from kafka_py.metrics import Metrics
 from kafka_py.network import Network, RealNetwork
+from kafka_py.protocol import prepared
 from kafka_py.replication.log_directory import LogDirectory
 from kafka_py.replication.replica_manager import ReplicaManager, TopicSettings
 from kafka_py.server.connection import Hub, ServedConnection
@@ -52,6 +52,8 @@ __all__ = ["Broker"]
 log = logging.getLogger("kafka_py.server")
 
 load_handlers()
+# When this module is imported, so that the first start does not wait for it.
+prepared.bind()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -66,15 +68,19 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def temporary_directory() -> str:
     """A fresh directory where Python puts temporary files. Raises OSError.
 
-    ``tempfile`` finds out where that is by writing a file there; where it looks first is taken
-    without that, if a directory can be made in it.
+    ``tempfile`` finds out where that is by writing a file there, and is imported for it; where it
+    looks first is taken without that, if a directory can be made in it.
     """
-    named = [os.getenv(name) for name in ("TMPDIR", "TEMP", "TMP")]
-    likely = tempfile.tempdir or next(filter(None, named), "/tmp")
+    loaded = sys.modules.get("tempfile")
+    named = [loaded and loaded.tempdir, *map(os.getenv, ("TMPDIR", "TEMP", "TMP"))]
+    likely = os.path.join(next(filter(None, named), "/tmp"), f"kafka-py-{os.urandom(8).hex()}")
     try:
-        return tempfile.mkdtemp(prefix="kafka-py-", dir=likely)
+        os.mkdir(likely, 0o700)
     except OSError:
+        import tempfile
+
         return tempfile.mkdtemp(prefix="kafka-py-")
+    return os.path.abspath(likely)
 
 
 #: Looked up when this module is imported, so that the first start does not wait for it.
@@ -322,6 +328,8 @@ class Broker:
 
     def _remove_temporary(self) -> None:
         if self._temporary is not None:
+            import shutil  # not at a start
+
             shutil.rmtree(self._temporary, ignore_errors=True)
             set_volatile(self._temporary, False)
             self._temporary = None

@@ -11,7 +11,6 @@ decline comes here.
 """
 
 import importlib
-import pkgutil
 import struct
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -99,7 +98,6 @@ class Route:
 
 
 _ROUTES: dict[str, dict[int, Route]] = {BROKER: {}, CONTROLLER: {}}
-_LOADED: list[str] = []
 
 
 def handles(
@@ -139,13 +137,8 @@ def handles(
 
 
 def load_handlers() -> None:
-    """Import every module of :mod:`kafka_py.server.handlers`, once."""
-    if _LOADED:
-        return
-    package = importlib.import_module("kafka_py.server.handlers")
-    for found in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{found.name}")
-        _LOADED.append(found.name)
+    """Import every module of :mod:`kafka_py.server.handlers`, which need this one first."""
+    importlib.import_module("kafka_py.server.handlers")
 
 
 def route(role: str, key: int, version: int) -> Route | None:

@@ -91,10 +91,27 @@ def test_what_another_source_led_to_is_not_used(monkeypatch: pytest.MonkeyPatch)
     assert now is not None
     for crc, found in ((now, {"some": "thing"}), (now ^ 1, {})):
         monkeypatch.setattr("kafka_py.protocol.start_codecs", built(crc), raising=False)
-        assert prepared._factories.__wrapped__() == found
+        assert prepared.factories.__wrapped__() == found
     # Where only bytecode is installed, nothing can have changed.
     monkeypatch.setattr(prepared, "SOURCES", ("no_such_module",))
-    assert prepared._factories.__wrapped__() == {"some": "thing"}
+    assert prepared.factories.__wrapped__() == {"some": "thing"}
+
+
+def test_bound_messages_need_no_compiler(factories: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise AssertionError("compiled")
+
+    for name in ("decoding.decoder", "encoding.encoder", "schema.constructor_source"):
+        monkeypatch.setattr(f"kafka_py.protocol.{name}", fails)
+    for cls, _ in prepare.CODECS:
+        monkeypatch.setattr(cls, "_decoders", {})
+        monkeypatch.setattr(cls, "_encoders", {})
+    monkeypatch.setattr(prepared, "factories", lambda: factories)
+    prepared.bind()
+    for cls, versions in prepare.CODECS:
+        assert set(cls._decoders) == set(cls._encoders) == set(versions)
+        for version in versions:
+            assert cls.decode(cls().encode(version), version) == cls()
 
 
 def test_the_sources_are_all_that_the_prepared_code_follows_from() -> None:
