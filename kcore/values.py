@@ -65,14 +65,18 @@ def replace(old: T, /, **changes: Any) -> T:
     return type(old)(**{**{name: getattr(old, name) for name in fields(old)}, **changes})
 
 
+def _values(self: Any) -> tuple[Any, ...]:
+    return tuple([getattr(self, name) for name in self.__value_fields__])
+
+
 def _equal(self: Any, other: object) -> Any:
     if type(other) is not type(self):
         return NotImplemented
-    return all(getattr(self, name) == getattr(other, name) for name in fields(self))
+    return bool(_values(self) == _values(other))
 
 
 def _hash(self: Any) -> int:
-    return hash(tuple(getattr(self, name) for name in self.__value_fields__))
+    return hash(_values(self))
 
 
 def _repr(self: Any) -> str:

@@ -521,6 +521,10 @@ class ConfigDef:
         for key in keys:
             assert key.name not in self.keys, f"{key.name} is defined twice"
             self.keys[key.name] = key
+        # Few of some hundred keys are given: what the others are is kept ready.
+        self._defaults = {name: key.default for name, key in self.keys.items()}
+        self._required = [name for name, key in self.keys.items() if key.default is REQUIRED]
+        self._places = {name: place for place, name in enumerate(self.keys)}
 
     def __contains__(self, name: object) -> bool:
         return name in self.keys
@@ -551,14 +555,13 @@ class ConfigDef:
 
         Raises ``ConfigError`` for the first bad value, or for a required key that is missing.
         """
-        values: dict[str, Any] = {}
-        for key in self:
-            if key.name in texts:
-                values[key.name] = key.parse(texts[key.name])
-            elif key.default is REQUIRED:
+        values = dict(self._defaults)
+        concerned = [name for name in texts if name in values]
+        concerned += [name for name in self._required if name not in texts]
+        for name in sorted(concerned, key=self._places.__getitem__):
+            if name not in texts:
                 raise ConfigError(
-                    f'Missing required configuration "{key.name}" which has no default value.'
+                    f'Missing required configuration "{name}" which has no default value.'
                 )
-            else:
-                values[key.name] = key.default
+            values[name] = self.keys[name].parse(texts[name])
         return values

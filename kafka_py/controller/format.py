@@ -138,14 +138,18 @@ def inspect(log_dirs: Sequence[str]) -> Formatted:
     return Formatted(found, tuple(missing))
 
 
-def format_directories(plan: FormatPlan, *, random: Any, now_ms: int) -> list[str]:
-    """Format the directories that are not yet; returns them.
+def format_directories(
+    plan: FormatPlan, *, random: Any, now_ms: int, present: Formatted | None = None
+) -> dict[str, MetaProperties]:
+    """Format the directories that are not yet; returns them, each with its new properties.
 
-    `random` draws directory ids; `now_ms` is wall time.  Raises FormatError, OSError.
+    `random` draws directory ids; `now_ms` is wall time; `present` is what `inspect` said of the
+    directories, for who has them locked.  Raises FormatError, OSError.
     """
     _check_plan(plan)
-    paths = list(dict.fromkeys([*plan.log_dirs, plan.metadata_dir]))
-    present = inspect(paths)
+    if present is None:
+        present = inspect(list(dict.fromkeys([*plan.log_dirs, plan.metadata_dir])))
+    made: dict[str, MetaProperties] = {}
     for path, properties in present.directories.items():
         if not plan.ignore_formatted:
             raise FormatError(
@@ -171,12 +175,13 @@ def format_directories(plan: FormatPlan, *, random: Any, now_ms: int) -> list[st
             directory_id = plan.voters[plan.node_id][0] or directory_id
             _write_voters(plan, path, directory_id, now_ms)
         _write_snapshot(Path(path) / BOOTSTRAP_FILE, _bootstrap_records(plan), now_ms)
-        MetaProperties(
+        made[path] = properties = MetaProperties(
             cluster_id=plan.cluster_id,
             node_id=plan.node_id,
             directory_id=uuid_to_text(directory_id),
-        ).write(path, now_ms=now_ms)
-    return list(present.unformatted)
+        )
+        properties.write(path, now_ms=now_ms)
+    return made
 
 
 def _check_plan(plan: FormatPlan) -> None:

@@ -147,8 +147,11 @@ class LogDirectory:
         node_id: int,
         cluster_id: str | None,
         random: Randomness,
+        meta: MetaProperties | None = None,
     ) -> None:
         """Checks meta.properties and reads the checkpoints; ``random`` is for unique names.
+
+        ``meta``: what meta.properties says, where it was read since the lock was taken.
 
         Raises LogDirectoryError or CorruptFile, naming what does not fit.
         """
@@ -156,7 +159,7 @@ class LogDirectory:
         self.lock = lock
         self._random = random
         self.failure = LogDirFailure(str(path))
-        meta = MetaProperties.read(path)
+        meta = meta or MetaProperties.read(path)
         if meta is None:
             raise LogDirectoryError(f"{path} has no meta.properties: it is not formatted")
         if cluster_id is not None and meta.cluster_id != cluster_id:
@@ -177,7 +180,7 @@ class LogDirectory:
         self.high_watermarks = self._read(self._mark_file)
         self._written: dict[str, dict[PartitionKey, int]] = {}
         self.clean = CleanShutdown.exists(path)
-        self.broker_epoch_at_stop = self._read_epoch()
+        self.broker_epoch_at_stop = self._read_epoch() if self.clean else -1
 
     @property
     def offline(self) -> bool:
