@@ -39,7 +39,7 @@ def field(*, default_factory: Callable[[], T]) -> T:
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def frozen(cls: type[Any] | None = None, /, *, kw_only: bool = False) -> Any:
+def frozen(cls: type[Any] | None = None, *, kw_only: bool = False) -> Any:
     """A class of immutable data: assigning to a field raises AttributeError."""
     if cls is None:
         return lambda decorated: _define(decorated, _FROZEN, kw_only)
@@ -47,7 +47,7 @@ def frozen(cls: type[Any] | None = None, /, *, kw_only: bool = False) -> Any:
 
 
 @dataclass_transform(field_specifiers=(field,))
-def mutable(cls: type[T], /) -> type[T]:
+def mutable(cls: type[T]) -> type[T]:
     """A class of mutable data, not hashable."""
     return _define(cls, _MUTABLE, False)
 
