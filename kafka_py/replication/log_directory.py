@@ -326,15 +326,17 @@ class LogDirectory:
 
     def remove_leftovers(self) -> int:
         """Remove what earlier runs left of deleted and moved replicas; how many there were."""
-        removed = 0
-        for entry in list(self.path.iterdir()):
-            left = _DELETED.fullmatch(entry.name) is not None
-            if left and entry.is_dir() and not entry.is_symlink():
-                import shutil  # not at a start that finds none
+        with os.scandir(self.path) as entries:
+            left = [
+                entry.path
+                for entry in entries
+                if _DELETED.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            ]
+        for path in left:
+            import shutil  # not at a start that finds none
 
-                shutil.rmtree(entry, ignore_errors=True)
-                removed += 1
-        return removed
+            shutil.rmtree(path, ignore_errors=True)
+        return len(left)
 
     # Checkpoints; each call may block on the disk for milliseconds and is safe in a worker thread.
 
