@@ -284,16 +284,16 @@ class BootstrapServers:
         return "non-empty list"
 
 
-ISO_DURATION = re.compile(
+# Compiled by who needs it, which no start does.
+ISO_DURATION = (
     r"([-+]?)P(?:([-+]?\d+)D)?"
-    r"(T(?:([-+]?\d+)H)?(?:([-+]?\d+)M)?(?:([-+]?\d+)(?:[.,](\d{0,9}))?S)?)?",
-    re.IGNORECASE,
+    r"(T(?:([-+]?\d+)H)?(?:([-+]?\d+)M)?(?:([-+]?\d+)(?:[.,](\d{0,9}))?S)?)?"
 )
 
 
 def parse_duration_ms(text: str) -> int | None:
     """Milliseconds of an ISO-8601 duration (``PnDTnHnMn.nS``); None where it is not one."""
-    found = ISO_DURATION.fullmatch(text)
+    found = re.fullmatch(ISO_DURATION, text, re.IGNORECASE)
     if found is None or found[3] in ("T", "t") or not any(found.group(2, 4, 5, 6)):
         return None
     days, hours, minutes, seconds = (int(found[i] or 0) for i in (2, 4, 5, 6))
@@ -373,9 +373,7 @@ def parse_voter(name: str, entry: str) -> tuple[int, str, int]:
 INTEGER = re.compile(r"[-+]?[0-9]+")
 LIST_SEPARATOR = re.compile(r"\s*,\s*")
 INTEGER_BITS = {ConfigType.SHORT: 16, ConfigType.INT: 32, ConfigType.LONG: 64}
-JAVA_DOUBLE = re.compile(
-    r"[-+]?(?:NaN|Infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?[dDfF]?)"
-)
+JAVA_DOUBLE = r"[-+]?(?:NaN|Infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?[dDfF]?)"
 
 
 def parse_int(text: str, bits: int) -> int:
@@ -404,9 +402,7 @@ def parse_value(name: str, type_: ConfigType, value: object) -> Any:
         except ValueError:
             raise invalid(name, value, f"Not a number of type {type_.name}") from None
     if type_ is ConfigType.DOUBLE:
-        if not re.fullmatch(
-            r"[-+]?(?:NaN|Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?[dDfF]?)", text
-        ):
+        if not re.fullmatch(JAVA_DOUBLE, text):
             raise invalid(name, value, "Not a number of type DOUBLE")
         return float(text.rstrip("dDfF") if text[-1:] in "dDfF" else text)
     if type_ is ConfigType.LIST:
