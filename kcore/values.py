@@ -16,6 +16,7 @@ inherited. `__post_init__` is called at the end of ``__init__``, if there is one
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform
 
 __all__ = ["field", "fields", "frozen", "mutable", "replace"]
@@ -65,18 +66,22 @@ def replace(old: T, /, **changes: Any) -> T:
     return type(old)(**{**{name: getattr(old, name) for name in fields(old)}, **changes})
 
 
-def _values(self: Any) -> tuple[Any, ...]:
-    return tuple([getattr(self, name) for name in self.__value_fields__])
+def _getter(names: tuple[str, ...]) -> Any:
+    """What reads all fields of an instance at once; no descriptor, so it can lie in the class."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return staticmethod(lambda self: tuple(getattr(self, name) for name in names))
 
 
 def _equal(self: Any, other: object) -> Any:
+    values = self.__value_getter__
     if type(other) is not type(self):
         return NotImplemented
-    return bool(_values(self) == _values(other))
+    return bool(values(self) == values(other))
 
 
 def _hash(self: Any) -> int:
-    return hash(_values(self))
+    return hash(self.__value_getter__(self))
 
 
 def _repr(self: Any) -> str:
@@ -119,23 +124,21 @@ def _define(cls: type[Any], methods: dict[str, Any], kw_only: bool) -> type[Any]
         methods = {**methods, "__hash__": body.get("__hash__")}
     body = {**methods, **body, "__slots__": names, "__value_fields__": names}
     body["__match_args__"] = () if kw_only else names
+    body["__value_getter__"] = _getter(names)
     metaclass: Any = type(cls)
     made: Any = metaclass(cls.__name__, cls.__bases__, body)
     made.__qualname__ = cls.__qualname__
-    made.__init__ = _constructor(made, names, defaults, kw_only)
+    made.__init__ = _constructor(made, defaults, kw_only)
     defined: type[Any] = made
     return defined
 
 
-def _constructor(
-    cls: type[Any], names: tuple[str, ...], defaults: dict[str, Any], kw_only: bool
-) -> Callable[..., None]:
+def _constructor(cls: type[Any], defaults: dict[str, Any], kw_only: bool) -> Callable[..., None]:
     """A straight-line ``__init__``."""
+    refuses = vars(cls).get("__setattr__") is _refuse_assignment
     known: dict[str, Any] = {"_absent": _Factory}
     parameters, lines = (["self", "*"] if kw_only else ["self"]), []
-    for name in names:
-        # The slot's own descriptor stores, also where assignment is refused.
-        known[f"_set_{name}"] = vars(cls)[name].__set__
+    for name in fields(cls):
         given = name
         if name not in defaults:
             parameters.append(name)
@@ -146,7 +149,12 @@ def _constructor(
         else:
             known[f"_default_{name}"] = defaults[name]
             parameters.append(f"{name}=_default_{name}")
-        lines.append(f"    _set_{name}(self, {given})")
+        if refuses:
+            # The slot's own descriptor stores all the same.
+            known[f"_set_{name}"] = vars(cls)[name].__set__
+            lines.append(f"    _set_{name}(self, {given})")
+        else:
+            lines.append(f"    self.{name} = {given}")
     if hasattr(cls, "__post_init__"):
         lines.append("    self.__post_init__()")
     exec("\n".join([f"def __init__({', '.join(parameters)}):", *(lines or ["    pass"])]), known)
