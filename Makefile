@@ -4,7 +4,8 @@ PYTHON ?= $(shell for v in python3.11 python3.12 python3.13 python3; do command 
 VENV := .venv
 PY := $(VENV)/bin/python
 BUILD_INPUTS := setup.py pyproject.toml $(shell find kcore kafka_py \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h' \) -not -name '*_api.h' 2>/dev/null) \
-	$(wildcard $(patsubst %.pxd,%.py,$(shell find kafka_py -name '*.pxd' 2>/dev/null)))
+	$(wildcard $(patsubst %.pxd,%.py,$(shell find kafka_py -name '*.pxd' 2>/dev/null))) \
+	$(filter-out %/start_codecs.py,$(wildcard kafka_py/protocol/*.py))
 PORT ?= 9092
 DATA ?= data
 CYCLES ?= 1000
@@ -87,3 +88,4 @@ ctest: $(VENV)/.built  ## the C API's consumers through CMake
 clean:  ## remove what was built (the environment and the data stay)
 	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache $(VENV)/.built
 	@find kcore kafka_py -name '*.so' -delete
+	@rm -f kafka_py/protocol/start_codecs.py

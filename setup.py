@@ -12,6 +12,7 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 HARDENED = ["-fstack-protector-strong", "-D_FORTIFY_SOURCE=2"]
 LINK_HARDENED = ["-Wl,-z,relro", "-Wl,-z,now"]
@@ -103,6 +104,20 @@ def extensions() -> list[Extension]:
     return made
 
 
+class Build(build_ext):
+    """Also writes the codecs that every start needs, so that none is compiled then."""
+
+    def run(self) -> None:
+        super().run()
+        root = Path(__file__).resolve().parent
+        sys.path.insert(0, str(root))
+        from kafka_py.protocol.prepare import module_source
+
+        package = (root if self.inplace else Path(self.build_lib)) / "kafka_py" / "protocol"
+        package.mkdir(parents=True, exist_ok=True)
+        (package / "start_codecs.py").write_text(module_source(), encoding="utf-8")
+
+
 def main() -> None:
     if os.environ.get("KCORE_PROFILE", "release") not in PROFILES:
         sys.exit(f"KCORE_PROFILE must be one of {', '.join(PROFILES)}")
@@ -125,7 +140,7 @@ def main() -> None:
         if building
         else extensions()
     )
-    setup(ext_modules=modules)
+    setup(ext_modules=modules, cmdclass={"build_ext": Build})
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import os
 import platform
 import resource
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -102,21 +103,37 @@ def start_seconds(node: OurNode) -> float:
 # ------------------------------------------------------------------------------------------ start
 
 
-def start_figures(directory: Path) -> Iterator[Figure]:
-    """Import, in process, standalone; the memory of a node that does nothing."""
+def start_runs(trees: list[Path]) -> list[list[tuple[float, ...]]]:
+    """What `IN_PROCESS` prints, by tree and then by figure: all its runs; the trees take turns."""
     # As pip does at an installation: without bytecode an import takes three times as long.
-    for package in ("kafka_py", "kcore"):
-        compileall.compile_dir(ROOT / package, quiet=1)
-    runs = []
+    for tree in trees:
+        for package in ("kafka_py", "kcore"):
+            compileall.compile_dir(tree / package, quiet=1)
+    runs: list[list[list[float]]] = [[] for _ in trees]
     for _ in range(3 * PASSES):
-        ran = subprocess.run(
-            [sys.executable, "-c", IN_PROCESS], stdout=subprocess.PIPE, check=True, cwd=ROOT
+        for tree, rows in zip(trees, runs, strict=True):
+            ran = subprocess.run(
+                [sys.executable, "-c", IN_PROCESS], stdout=subprocess.PIPE, check=True, cwd=tree
+            )
+            rows.append([float(text) for text in ran.stdout.split()])
+    return [list(zip(*rows, strict=True)) for rows in runs]
+
+
+def start_figures(directory: Path, beside: Path | None) -> Iterator[Figure]:
+    """Import, in process, standalone; the memory of a node that does nothing."""
+    ours, *other = start_runs([ROOT] if beside is None else [ROOT, beside])
+    for place, (name, bound) in enumerate(
+        (
+            ("import kafka_py", 150),
+            ("import kafka_py and its Broker", 150),
+            ("in process, call to first reply", 5),
         )
-        runs.append([float(text) for text in ran.stdout.split()])
-    package, broker_class, first_reply = (min(column) for column in zip(*runs, strict=True))
-    yield Figure("import kafka_py", package, "ms", 150)
-    yield Figure("import kafka_py and its Broker", broker_class, "ms", 150)
-    yield Figure("in process, call to first reply", first_reply, "ms", 5)
+    ):
+        note = f"median {statistics.median(ours[place]):.1f}"
+        for tree in other:
+            best_there, median_there = min(tree[place]), statistics.median(tree[place])
+            note += f"; beside it {best_there:.1f}, median {median_there:.1f}"
+        yield Figure(name, min(ours[place]), "ms", bound, note)
     seconds = []
     for i in range(2 * PASSES):
         with node_in(directory / f"empty-{i}") as node:
@@ -357,6 +374,9 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", help="start, memory, partitions, connections, log")
     parser.add_argument("--log-bytes", type=int, default=LARGE_LOG_BYTES)
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument(
+        "--beside", type=Path, help="another built tree, whose starts in process take turns"
+    )
     arguments = parser.parse_args()
     # Asked to end, it ends its brokers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -366,7 +386,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="kafka-py-growth-") as text:
         directory = Path(text)
         parts: dict[str, Callable[[], Iterator[Figure]]] = {
-            "start": lambda: start_figures(directory),
+            "start": lambda: start_figures(directory, arguments.beside),
             "memory": lambda: memory_figures(directory),
             "partitions": lambda: partition_figures(directory),
             "connections": lambda: connection_figures(directory),

@@ -18,6 +18,7 @@ from typing import Any
 import kcore
 from kcore.dump import PARTITION_NAME, Batch, Directory, File, Partition, Report, inspect
 from kcore.scan import verify
+from kcore.values import fields
 
 DESCRIPTION = """\
 Looks into a Kafka data directory, a partition's directory, or single files: .log, .index,
@@ -129,6 +130,8 @@ def _plain(value: Any) -> Any:
             return {"text": data.decode()}
         except UnicodeDecodeError:
             return {"hex": data.hex()}
+    if hasattr(value, "__value_fields__"):
+        return {name: _plain(getattr(value, name)) for name in fields(value)}
     if dataclasses.is_dataclass(value):
         return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     if hasattr(value, "_asdict"):

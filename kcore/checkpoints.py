@@ -22,11 +22,11 @@ import binascii
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from kcore.errors import CorruptFile
+from kcore.values import field, frozen
 
 __all__ = [
     "CLEANER_OFFSET_CHECKPOINT",
@@ -63,15 +63,23 @@ META_PROPERTIES = "meta.properties"
 PARTITION_METADATA = "partition.metadata"
 CLEAN_SHUTDOWN_FILE = ".kafka_cleanshutdown"
 
+_READ_BYTES = 1 << 20
 _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
 
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    try:
+        parts = []
+        while part := os.read(fd, _READ_BYTES):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -297,7 +305,7 @@ def _split_property(line: str) -> tuple[str, str]:
     return line[:index], rest
 
 
-@dataclass(frozen=True)
+@frozen
 class MetaProperties:
     """meta.properties: which node and cluster a log directory belongs to (KIP-631, KIP-858).
 
@@ -356,7 +364,7 @@ class MetaProperties:
 # ---- one partition, one shutdown ----------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@frozen
 class PartitionMetadata:
     """partition.metadata: the topic id that a partition directory belongs to (KIP-516).
 
@@ -406,7 +414,7 @@ class PartitionMetadata:
         _write(Path(directory) / PARTITION_METADATA, self.encode())
 
 
-@dataclass(frozen=True)
+@frozen
 class CleanShutdown:
     """.kafka_cleanshutdown: in a log directory from a clean stop to the next start (KIP-966).
 

@@ -1,10 +1,10 @@
 """What one log may be told: the topic-level settings of Kafka that reach the storage core.
 
 Names are Kafka's with dots as underscores and the unit last; defaults are those of Apache Kafka
-4.3. A LogConfig is a value: change it with dataclasses.replace, then call Log.update_config.
+4.3. A LogConfig is a value: change it with kcore.values.replace, then call Log.update_config.
 """
 
-from dataclasses import dataclass
+from kcore.values import frozen
 
 NO_LIMIT = -1
 LONG_MAX = (1 << 63) - 1
@@ -19,7 +19,7 @@ SEGMENT_BYTES_MIN = 14
 SEGMENT_BYTES_MAX = (1 << 31) - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LogConfig:
     """Settings of one log; raises ValueError when a value makes no sense.
 

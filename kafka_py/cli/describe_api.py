@@ -5,9 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from kafka_py.protocol.registry import API, ApiKey
-from kafka_py.server.dispatch import BROKER, CONTROLLER, advertised, load_handlers
-
 
 def add_commands(commands: Any) -> None:
     """Add this module's command to a parser."""
@@ -20,6 +17,10 @@ def add_commands(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table."""
+    # Here, so that no other command waits for the server's modules.
+    from kafka_py.protocol.registry import API, ApiKey
+    from kafka_py.server.dispatch import BROKER, CONTROLLER, advertised, load_handlers
+
     load_handlers()
     role = CONTROLLER if arguments.controller else BROKER
     rows = [

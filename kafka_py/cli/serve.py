@@ -45,13 +45,13 @@ def add_commands(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve; the exit status."""
+    gc.set_threshold(*GC_THRESHOLDS)
     logging.basicConfig(
         stream=sys.stderr,
         level=arguments.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     config = node_config(arguments)
-    gc.set_threshold(*GC_THRESHOLDS)
     for warning in config.warnings:
         print(f"kafka-py: warning: {warning}", file=sys.stderr)
     return run_loop(serve(config))

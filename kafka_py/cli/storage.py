@@ -173,7 +173,7 @@ def run_format(arguments: argparse.Namespace) -> int:
     if not made:
         print("All of the log directories are already formatted.")
         return 0
-    print(f"Bootstrap metadata: {bootstrap_text(made[0], level)}")
+    print(f"Bootstrap metadata: {bootstrap_text(next(iter(made)), level)}")
     for path in sorted(made, key=lambda path: (path == plan.metadata_dir, path)):
         kind = "data"
         if path == plan.metadata_dir:

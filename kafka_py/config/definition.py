@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Any, Final, Protocol
+
+from kcore.values import frozen
 
 
 class ConfigError(ValueError):
@@ -111,7 +112,7 @@ class Validator(Protocol):
 # ------------------------------------------------------------------------------------- validators
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Between:
     """A number from ``low`` to ``high``, both included; ``None`` leaves a side open."""
 
@@ -138,7 +139,7 @@ def at_least(low: float) -> Between:
     return Between(low)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OneOf:
     """One of some words."""
 
@@ -159,7 +160,7 @@ class OneOf:
         return f"{prefix}[{', '.join(self.words)}]"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListOf:
     """A list without repeated or empty entries, all from ``words`` where that is given."""
 
@@ -190,7 +191,7 @@ class ListOf:
         return f"[{', '.join(self.words)}]" if self.words else ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NonEmpty:
     """A text with at least one character, or null."""
 
@@ -203,7 +204,7 @@ class NonEmpty:
         return "non-empty string"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NonNull:
     """Anything but null."""
 
@@ -216,7 +217,7 @@ class NonNull:
         return "non-null string"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GzipLevel:
     """A level of gzip: 1 to 9, or -1 for the library's default."""
 
@@ -232,7 +233,7 @@ class GzipLevel:
 REPLICAS_FORMAT = "[partitionId]:[brokerId],[partitionId]:[brokerId],..."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ThrottledReplicas:
     """``*``, or partition:broker pairs (KIP-73)."""
 
@@ -253,7 +254,7 @@ class ThrottledReplicas:
         return REPLICAS_FORMAT
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QuorumVoters:
     """``id@host:port`` entries; an empty list is accepted."""
 
@@ -268,7 +269,7 @@ class QuorumVoters:
         return "non-empty list"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BootstrapServers:
     """``host:port`` entries; an empty list is accepted."""
 
@@ -283,16 +284,16 @@ class BootstrapServers:
         return "non-empty list"
 
 
-ISO_DURATION = re.compile(
+# Compiled by who needs it, which no start does.
+ISO_DURATION = (
     r"([-+]?)P(?:([-+]?\d+)D)?"
-    r"(T(?:([-+]?\d+)H)?(?:([-+]?\d+)M)?(?:([-+]?\d+)(?:[.,](\d{0,9}))?S)?)?",
-    re.IGNORECASE,
+    r"(T(?:([-+]?\d+)H)?(?:([-+]?\d+)M)?(?:([-+]?\d+)(?:[.,](\d{0,9}))?S)?)?"
 )
 
 
 def parse_duration_ms(text: str) -> int | None:
     """Milliseconds of an ISO-8601 duration (``PnDTnHnMn.nS``); None where it is not one."""
-    found = ISO_DURATION.fullmatch(text)
+    found = re.fullmatch(ISO_DURATION, text, re.IGNORECASE)
     if found is None or found[3] in ("T", "t") or not any(found.group(2, 4, 5, 6)):
         return None
     days, hours, minutes, seconds = (int(found[i] or 0) for i in (2, 4, 5, 6))
@@ -303,7 +304,7 @@ def parse_duration_ms(text: str) -> int | None:
     return -total if found[1] == "-" else total
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OffsetReset:
     """``latest``, ``earliest`` or ``by_duration:`` with an ISO-8601 duration, not negative."""
 
@@ -372,9 +373,7 @@ def parse_voter(name: str, entry: str) -> tuple[int, str, int]:
 INTEGER = re.compile(r"[-+]?[0-9]+")
 LIST_SEPARATOR = re.compile(r"\s*,\s*")
 INTEGER_BITS = {ConfigType.SHORT: 16, ConfigType.INT: 32, ConfigType.LONG: 64}
-JAVA_DOUBLE = re.compile(
-    r"[-+]?(?:NaN|Infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?[dDfF]?)"
-)
+JAVA_DOUBLE = r"[-+]?(?:NaN|Infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?[dDfF]?)"
 
 
 def parse_int(text: str, bits: int) -> int:
@@ -403,9 +402,7 @@ def parse_value(name: str, type_: ConfigType, value: object) -> Any:
         except ValueError:
             raise invalid(name, value, f"Not a number of type {type_.name}") from None
     if type_ is ConfigType.DOUBLE:
-        if not re.fullmatch(
-            r"[-+]?(?:NaN|Infinity|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?[dDfF]?)", text
-        ):
+        if not re.fullmatch(JAVA_DOUBLE, text):
             raise invalid(name, value, "Not a number of type DOUBLE")
         return float(text.rstrip("dDfF") if text[-1:] in "dDfF" else text)
     if type_ is ConfigType.LIST:
@@ -481,7 +478,7 @@ def display(value: object) -> str:
 # --------------------------------------------------------------------------------------- the keys
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ConfigKey:
     """One key of a table. ``default`` is a value (not a text) or ``REQUIRED``."""
 
@@ -520,6 +517,10 @@ class ConfigDef:
         for key in keys:
             assert key.name not in self.keys, f"{key.name} is defined twice"
             self.keys[key.name] = key
+        # Few of some hundred keys are given: what the others are is kept ready.
+        self._defaults = {name: key.default for name, key in self.keys.items()}
+        self._required = [name for name, key in self.keys.items() if key.default is REQUIRED]
+        self._places = {name: place for place, name in enumerate(self.keys)}
 
     def __contains__(self, name: object) -> bool:
         return name in self.keys
@@ -550,14 +551,13 @@ class ConfigDef:
 
         Raises ``ConfigError`` for the first bad value, or for a required key that is missing.
         """
-        values: dict[str, Any] = {}
-        for key in self:
-            if key.name in texts:
-                values[key.name] = key.parse(texts[key.name])
-            elif key.default is REQUIRED:
+        values = dict(self._defaults)
+        concerned = [name for name in texts if name in values]
+        concerned += [name for name in self._required if name not in texts]
+        for name in sorted(concerned, key=self._places.__getitem__):
+            if name not in texts:
                 raise ConfigError(
-                    f'Missing required configuration "{key.name}" which has no default value.'
+                    f'Missing required configuration "{name}" which has no default value.'
                 )
-            else:
-                values[key.name] = key.default
+            values[name] = self.keys[name].parse(texts[name])
         return values

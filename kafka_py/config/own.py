@@ -5,13 +5,14 @@ list is plain data so that the broker's ConfigDef can include it; types are Conf
 boolean string list double``.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from kcore.values import frozen
 
 __all__ = ["OWN_KEYS", "OwnKey"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnKey:
     """One setting: ``valid`` lists the allowed strings (None.
 

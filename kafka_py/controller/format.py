@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +36,7 @@ from kafka_py.protocol.records_metadata import (
 from kafka_py.protocol.types import uuid_from_text, uuid_to_text
 from kcore import syscalls
 from kcore.checkpoints import MetaProperties
+from kcore.values import field, frozen, mutable
 
 __all__ = [
     "FormatError",
@@ -57,7 +57,7 @@ class FormatError(Exception):
     """The directories cannot be formatted, or were formatted for something else; says why."""
 
 
-@dataclass(slots=True)
+@mutable
 class FormatPlan:
     """What to format.
 
@@ -78,7 +78,7 @@ class FormatPlan:
     ignore_formatted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Formatted:
     """What is known of log directories: their properties by path, and those without any."""
 
@@ -138,14 +138,18 @@ def inspect(log_dirs: Sequence[str]) -> Formatted:
     return Formatted(found, tuple(missing))
 
 
-def format_directories(plan: FormatPlan, *, random: Any, now_ms: int) -> list[str]:
-    """Format the directories that are not yet; returns them.
+def format_directories(
+    plan: FormatPlan, *, random: Any, now_ms: int, present: Formatted | None = None
+) -> dict[str, MetaProperties]:
+    """Format the directories that are not yet; returns them, each with its new properties.
 
-    `random` draws directory ids; `now_ms` is wall time.  Raises FormatError, OSError.
+    `random` draws directory ids; `now_ms` is wall time; `present` is what `inspect` said of the
+    directories, for who has them locked.  Raises FormatError, OSError.
     """
     _check_plan(plan)
-    paths = list(dict.fromkeys([*plan.log_dirs, plan.metadata_dir]))
-    present = inspect(paths)
+    if present is None:
+        present = inspect(list(dict.fromkeys([*plan.log_dirs, plan.metadata_dir])))
+    made: dict[str, MetaProperties] = {}
     for path, properties in present.directories.items():
         if not plan.ignore_formatted:
             raise FormatError(
@@ -171,12 +175,13 @@ def format_directories(plan: FormatPlan, *, random: Any, now_ms: int) -> list[st
             directory_id = plan.voters[plan.node_id][0] or directory_id
             _write_voters(plan, path, directory_id, now_ms)
         _write_snapshot(Path(path) / BOOTSTRAP_FILE, _bootstrap_records(plan), now_ms)
-        MetaProperties(
+        made[path] = properties = MetaProperties(
             cluster_id=plan.cluster_id,
             node_id=plan.node_id,
             directory_id=uuid_to_text(directory_id),
-        ).write(path, now_ms=now_ms)
-    return list(present.unformatted)
+        )
+        properties.write(path, now_ms=now_ms)
+    return made
 
 
 def _check_plan(plan: FormatPlan) -> None:

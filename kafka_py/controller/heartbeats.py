@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from kcore.values import mutable
 
 __all__ = ["Heartbeats"]
 
 
-@dataclass(slots=True)
+@mutable
 class _Broker:
     last_contact_ms: int
     fenced: bool

@@ -19,7 +19,6 @@ import bisect
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -37,6 +36,7 @@ from kcore import syscalls
 from kcore.errors import CorruptFile
 from kcore.log import REPLICA, Log
 from kcore.log_config import NO_LIMIT, LogConfig
+from kcore.values import replace
 
 if TYPE_CHECKING:
     from kcore.log import LogDirFailure

@@ -29,7 +29,6 @@ from kafka_py.controller.result import RECORDS_MAX, Result
 from kafka_py.controller.settings import ControllerSettings
 from kafka_py.controller.snapshots import epoch_start_batch
 from kafka_py.controller.snapshotting import Snapshotting
-from kafka_py.controller.warm import compile_codecs
 from kafka_py.metadata.features import SUPPORTED, record_version
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.types import ChangedMetadata
@@ -48,7 +47,6 @@ from kcore.errors import LogFailed
 
 __all__ = ["ControllerNode", "RequestSource"]
 
-compile_codecs()
 
 Listener = Callable[[MetadataImage, ChangedMetadata], None]
 Done = Callable[[Any], None]

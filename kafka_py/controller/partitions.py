@@ -7,7 +7,6 @@ out comes a PartitionChangeRecord, or None when nothing changes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from kafka_py.controller.result import View
@@ -18,6 +17,7 @@ from kafka_py.metadata.types import (
     PartitionImage,
 )
 from kafka_py.protocol import records_metadata as r
+from kcore.values import mutable
 
 __all__ = [
     "Election",
@@ -39,7 +39,7 @@ class Election(Enum):
     UNCLEAN = "any live replica when there is no better, which may lose records"
 
 
-@dataclass(slots=True)
+@mutable
 class Target:
     """What is wanted of a partition; None leaves a field as it is."""
 

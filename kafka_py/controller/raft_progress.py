@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from kafka_py.controller.raft_types import VoterSet
+from kcore.values import mutable
 
 __all__ = ["LeaderProgress", "ParkedFetch", "ReplicaProgress"]
 
 
-@dataclass(slots=True)
+@mutable
 class ReplicaProgress:
     """One replica as its fetches show it. Times are monotonic milliseconds, -1 for never."""
 
@@ -31,7 +31,7 @@ class ReplicaProgress:
         self.leader_end_at_last_fetch = leader_end
 
 
-@dataclass(slots=True)
+@mutable
 class ParkedFetch:
     """A fetch that waits for records or for a higher high watermark."""
 

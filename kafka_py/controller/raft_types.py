@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from kafka_py.controller.batches import Batch
+from kcore.values import field, frozen, mutable
 
 __all__ = [
     "Inbound",
@@ -39,7 +39,7 @@ class QuorumState(NamedTuple):
     voted_directory_id: bytes = ZERO_UUID
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VoterSet:
     """The voters from some offset on.
 
@@ -139,7 +139,7 @@ class SnapshotChunk(NamedTuple):
     last: bool
 
 
-@dataclass(slots=True)
+@mutable
 class Ready:
     """What the host must do, in the order of the fields, before the next call into the replica.
 

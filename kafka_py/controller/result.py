@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.protocol.errors import ApiError, ErrorCode
+from kcore.values import field, mutable
 
 if TYPE_CHECKING:
     from kafka_py.controller.heartbeats import Heartbeats
@@ -18,7 +18,7 @@ __all__ = ["RECORDS_MAX", "Result", "View", "error_of", "new_uuid"]
 RECORDS_MAX = 10_000
 
 
-@dataclass(slots=True)
+@mutable
 class Result:
     """`records` to append (none for a read), and the `reply` once they are committed."""
 
@@ -26,7 +26,7 @@ class Result:
     reply: Any = None
 
 
-@dataclass(slots=True)
+@mutable
 class View:
     """All that a decision may depend on.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from kafka_py.metadata.types import Endpoint
+from kcore.values import field, frozen
 
 __all__ = ["ControllerSettings", "Voter", "parse_quorum_voters"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Voter:
     """A member of the raft quorum. `directory_id` is None under static voters (kraft.version 0)."""
 
@@ -36,7 +36,7 @@ def parse_quorum_voters(text: str) -> dict[int, Voter]:
     return voters
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ControllerSettings:
     """Everything that a `ControllerNode` reads from the configuration.
 

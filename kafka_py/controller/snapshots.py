@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from kafka_py.controller.batches import (
@@ -33,6 +32,7 @@ from kafka_py.protocol.records_raft import (
     VotersRecord,
 )
 from kcore.errors import CorruptFile
+from kcore.values import field, mutable
 
 __all__ = [
     "Snapshot",
@@ -62,7 +62,7 @@ def snapshot_id_of(name: str) -> SnapshotId | None:
     return SnapshotId(int(match[1]), int(match[2])) if match else None
 
 
-@dataclass(slots=True)
+@mutable
 class Snapshot:
     """What a snapshot file holds. `records` are metadata record values, still encoded."""
 

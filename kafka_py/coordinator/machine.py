@@ -15,11 +15,11 @@ is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.schema import Record
+from kcore.values import field, frozen, mutable
 
 __all__ = [
     "NOTHING",
@@ -69,7 +69,7 @@ class TransactionEnd(NamedTuple):
     transaction_version: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Caller:
     """Who asks: what a machine may know of a request's sender.
 
@@ -109,7 +109,7 @@ class Delivery(NamedTuple):
 Then = Callable[[ErrorCode, Moment], "Result"]
 
 
-@dataclass(slots=True)
+@mutable
 class Result:
     """What a machine answers: nothing of it has happened yet.
 

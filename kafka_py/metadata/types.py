@@ -5,10 +5,11 @@ Ids are 16 `bytes` where Kafka has a Uuid.  Tuples keep the order that the recor
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
+
+from kcore.values import field, mutable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -219,7 +220,7 @@ class DelegationToken(NamedTuple):
     expiry_timestamp_ms: int
 
 
-@dataclass(slots=True)
+@mutable
 class ChangedMetadata:
     """What differs between two published images; listeners get it with the later one.
 

@@ -161,10 +161,15 @@ class Writer:
             return self.constant(f.default)
         return "[]" if f.type.element is not None else f"{self.constant(f.type.struct)}()"
 
+    @property
+    def source(self) -> str:
+        """The lines as one text."""
+        return "\n".join(self.lines) + "\n"
+
     def compile(self, function: str, kind: str) -> Any:
         """Execute the source; the function found in it."""
         filename = f"<kafka_py codec: {self.cls.__name__} v{self.version} {kind}>"
-        source = "\n".join(self.lines) + "\n"
+        source = self.source
         linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
         exec(compile(source, filename, "exec"), self.names)
         return self.names[function]

@@ -211,8 +211,8 @@ def field_types(struct: type[Struct]) -> Iterator[FieldType]:
             yield from field_types(kind.struct)
 
 
-def decoder(cls: type[Message], version: int) -> Decoder:
-    """The compiled decoder of a message version."""
+def write_decoder(cls: type[Message], version: int) -> DecodeWriter:
+    """The source of a message version's decoder, a function called ``decode``."""
     w = DecodeWriter(cls, version)
     w.struct(cls, "message")
     w.flush()
@@ -239,5 +239,10 @@ def decoder(cls: type[Message], version: int) -> Decoder:
     w.line("except MalformedRequest as reason:")
     w.line(f"    raise MalformedRequest(f'{cls.__name__} v{version}: {{reason}}') from None")
     w.line("return message, pos")
-    compiled: Decoder = w.compile("decode", "decoder")
+    return w
+
+
+def decoder(cls: type[Message], version: int) -> Decoder:
+    """The compiled decoder of a message version."""
+    compiled: Decoder = write_decoder(cls, version).compile("decode", "decoder")
     return compiled

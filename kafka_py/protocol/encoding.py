@@ -193,8 +193,8 @@ class EncodeWriter(Writer):
         self.line(f"del parts[{mark}:]")
 
 
-def encoder(cls: type[Message], version: int) -> Encoder:
-    """The compiled encoder of a message version."""
+def write_encoder(cls: type[Message], version: int) -> EncodeWriter:
+    """The source of a message version's encoder, a function called ``encode``."""
     w = EncodeWriter(cls, version)
     w.struct(cls, "message")
     w.flush()
@@ -210,5 +210,10 @@ def encoder(cls: type[Message], version: int) -> Encoder:
     w.line("except (StructError, TypeError, ValueError, AttributeError) as reason:")
     w.line(f"    raise EncodeError(f'{cls.__name__} v{version}: {{reason}}') from reason")
     w.line("return parts, records")
-    compiled: Encoder = w.compile("encode", "encoder")
+    return w
+
+
+def encoder(cls: type[Message], version: int) -> Encoder:
+    """The compiled encoder of a message version."""
+    compiled: Encoder = write_encoder(cls, version).compile("encode", "encoder")
     return compiled

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kafka_py.protocol.schema import Message, Range, Request, Response
 
-MODULES = (
-    "acls",
-    "api_versions",
-    "brokers",
-    "cluster",
-    "configs",
-    "fetch",
-    "group_offsets",
-    "groups",
-    "metadata",
-    "offsets",
-    "produce",
-    "quorum",
-    "quotas",
-    "sasl",
-    "share",
-    "share_state",
-    "streams",
-    "telemetry",
-    "tokens",
-    "topics",
-    "transactions",
-)
-"""The modules that hold request and response tables."""
 OTHER_MODULES = (
     "headers",
     "records_group",
@@ -176,32 +153,77 @@ class Api(NamedTuple):
         return (0, self.versions[1]) if self.key == ApiKey.PRODUCE else self.versions
 
 
-def _collect() -> dict[ApiKey, Api]:
-    requests: dict[int, type[Request]] = {}
-    responses: dict[int, type[Response]] = {}
-    for name in MODULES:
-        for value in vars(import_module(f"kafka_py.protocol.{name}")).values():
-            if not isinstance(value, type) or getattr(value, "KEY", None) is None:
-                continue
-            if issubclass(value, Request):
-                requests[value.KEY] = value  # type: ignore[index]
-            elif issubclass(value, Response):
-                responses[value.KEY] = value  # type: ignore[index]
-    return {
-        ApiKey(key): Api(
-            ApiKey(key),
-            request.__name__.removesuffix("Request"),
-            request,
-            responses[key],
-            (request.VERSIONS[0], request.STABLE),
-            request.FLEXIBLE,
-            request.LISTENERS,
+MODULES: Mapping[str, tuple[int, ...]] = {
+    "acls": (29, 30, 31),
+    "api_versions": (18,),
+    "brokers": (56, 58, 62, 63, 64, 67, 70, 73, 94),
+    "cluster": (34, 35, 57, 60),
+    "configs": (32, 33, 44, 74),
+    "fetch": (1,),
+    "group_offsets": (8, 9, 47),
+    "groups": (10, 11, 12, 13, 14, 15, 16, 42, 68, 69),
+    "metadata": (3, 75),
+    "offsets": (2, 23),
+    "produce": (0,),
+    "quorum": (52, 53, 54, 55, 59, 80, 81, 82),
+    "quotas": (48, 49),
+    "sasl": (17, 36, 50, 51),
+    "share": (76, 77, 78, 79, 90, 91, 92),
+    "share_state": (83, 84, 85, 86, 87),
+    "streams": (88, 89, 93),
+    "telemetry": (71, 72),
+    "tokens": (38, 39, 40, 41),
+    "topics": (19, 20, 21, 37, 43, 45, 46),
+    "transactions": (22, 24, 25, 26, 27, 28, 61, 65, 66),
+}
+"""The modules that hold request and response tables, and the keys of their APIs."""
+_MODULE_OF = {key: module for module, keys in MODULES.items() for key in keys}
+
+
+class _Apis(Mapping[ApiKey, Api]):
+    """The APIs by key; a module is imported when one of its tables is asked for."""
+
+    def __init__(self) -> None:
+        self._known: dict[ApiKey, Api] = {}
+
+    def __getitem__(self, key: ApiKey) -> Api:
+        found = self._known.get(key)
+        if found is None:
+            self._known.update(_collect(_MODULE_OF[key]))
+            found = self._known[key]
+        return found
+
+    def __iter__(self) -> Iterator[ApiKey]:
+        return iter(ApiKey)
+
+    def __len__(self) -> int:
+        return len(ApiKey)
+
+
+def _collect(module: str) -> Iterator[tuple[ApiKey, Api]]:
+    """The APIs whose tables a module holds."""
+    messages: dict[tuple[type[Message], int], Any] = {}
+    for value in vars(import_module(f"kafka_py.protocol.{module}")).values():
+        for kind in (Request, Response):
+            if isinstance(value, type) and issubclass(value, kind) and value.KEY is not None:
+                messages[kind, value.KEY] = value
+    for key in map(ApiKey, MODULES[module]):
+        request: type[Request] = messages[Request, key]
+        yield (
+            key,
+            Api(
+                key,
+                request.__name__.removesuffix("Request"),
+                request,
+                messages[Response, key],
+                (request.VERSIONS[0], request.STABLE),
+                request.FLEXIBLE,
+                request.LISTENERS,
+            ),
         )
-        for key, request in sorted(requests.items())
-    }
 
 
-API: dict[ApiKey, Api] = _collect()
+API: Mapping[ApiKey, Api] = _Apis()
 """API key -> API, of all that the tables know."""
 
 

@@ -33,6 +33,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
 
+from kafka_py.protocol import prepared
 from kafka_py.protocol.errors import EncodeError, MalformedRequest, UnsupportedVersion
 from kafka_py.protocol.types import (
     BOOL,
@@ -345,8 +346,8 @@ def _from_plain(kind: FieldType, value: Any) -> Any:
     return bytes.fromhex(value) if kind.name in ("bytes", "records") else value
 
 
-def _constructor(cls: type[Struct]) -> Callable[..., None]:
-    """A straight-line ``__init__`` with the table's defaults."""
+def constructor_source(cls: type[Struct]) -> tuple[str, dict[str, Any]]:
+    """A straight-line ``__init__`` with the table's defaults, and what its names stand for."""
     names: dict[str, Any] = {"UNSET": UNSET}
     parameters, body = [], ["    self.unknown_tags = None"]
     for number, f in enumerate(cls.__fields__):
@@ -356,12 +357,20 @@ def _constructor(cls: type[Struct]) -> Callable[..., None]:
             body.append(f"    self.{f.name} = {f.name}")
             continue
         made = "[]" if f.type.element is not None else f"s{number}()"
-        names[f"s{number}"] = f.type.struct
+        if f.type.element is None:
+            names[f"s{number}"] = f.type.struct
         parameters.append(f"{f.name}=UNSET")
         body.append(f"    self.{f.name} = {made} if {f.name} is UNSET else {f.name}")
     star = ["*", *parameters] if parameters else []
-    exec(f"def __init__({', '.join(['self', *star])}):\n" + "\n".join(body), names)
-    init: Callable[..., None] = names["__init__"]
+    return f"def __init__({', '.join(['self', *star])}):\n" + "\n".join(body) + "\n", names
+
+
+def _constructor(cls: type[Struct]) -> Callable[..., None]:
+    init: Callable[..., None] | None = prepared.constructor(cls)
+    if init is None:
+        source, names = constructor_source(cls)
+        exec(source, names)
+        init = typing.cast("Callable[..., None]", names["__init__"])
     init.__qualname__ = f"{cls.__qualname__}.__init__"
     return init
 
@@ -494,6 +503,9 @@ class Blob(Message, abstract=True):
 
 
 def _compiled(cls: type[Message], version: int, kind: str) -> Any:
+    codec = prepared.codec(cls, version, kind)
+    if codec is not None:
+        return codec
     from kafka_py.protocol import decoding, encoding
 
     if not cls.VERSIONS[0] <= version <= cls.VERSIONS[1]:

@@ -12,10 +12,9 @@ import fcntl
 import logging
 import os
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -148,8 +147,11 @@ class LogDirectory:
         node_id: int,
         cluster_id: str | None,
         random: Randomness,
+        meta: MetaProperties | None = None,
     ) -> None:
         """Checks meta.properties and reads the checkpoints; ``random`` is for unique names.
+
+        ``meta``: what meta.properties says, where it was read since the lock was taken.
 
         Raises LogDirectoryError or CorruptFile, naming what does not fit.
         """
@@ -157,7 +159,7 @@ class LogDirectory:
         self.lock = lock
         self._random = random
         self.failure = LogDirFailure(str(path))
-        meta = MetaProperties.read(path)
+        meta = meta or MetaProperties.read(path)
         if meta is None:
             raise LogDirectoryError(f"{path} has no meta.properties: it is not formatted")
         if cluster_id is not None and meta.cluster_id != cluster_id:
@@ -178,7 +180,7 @@ class LogDirectory:
         self.high_watermarks = self._read(self._mark_file)
         self._written: dict[str, dict[PartitionKey, int]] = {}
         self.clean = CleanShutdown.exists(path)
-        self.broker_epoch_at_stop = self._read_epoch()
+        self.broker_epoch_at_stop = self._read_epoch() if self.clean else -1
 
     @property
     def offline(self) -> bool:
@@ -281,7 +283,7 @@ class LogDirectory:
             results: Iterable[Log | KcoreError] = map(open_one, keys)
             opened = dict(zip(keys, results, strict=True))
         else:
-            with ThreadPoolExecutor(threads, thread_name_prefix="kafka-py-open") as pool:
+            with futures.ThreadPoolExecutor(threads, thread_name_prefix="kafka-py-open") as pool:
                 opened = dict(zip(keys, pool.map(open_one, keys), strict=True))
         logs = {key: result for key, result in opened.items() if isinstance(result, Log)}
         errors = {key: result for key, result in opened.items() if isinstance(result, KcoreError)}
@@ -324,13 +326,17 @@ class LogDirectory:
 
     def remove_leftovers(self) -> int:
         """Remove what earlier runs left of deleted and moved replicas; how many there were."""
-        removed = 0
-        for entry in list(self.path.iterdir()):
-            left = _DELETED.fullmatch(entry.name) is not None
-            if left and entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-                removed += 1
-        return removed
+        with os.scandir(self.path) as entries:
+            left = [
+                entry.path
+                for entry in entries
+                if _DELETED.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+            ]
+        for path in left:
+            import shutil  # not at a start that finds none
+
+            shutil.rmtree(path, ignore_errors=True)
+        return len(left)
 
     # Checkpoints; each call may block on the disk for milliseconds and is safe in a worker thread.
 

@@ -16,7 +16,6 @@ The source is whole until everything that anybody was promised is on the other d
 leaves in between is told apart at the next start, by :mod:`kafka_py.replication.moves`.
 """
 
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -202,6 +201,8 @@ class Move:
 
 def remove(path: Path) -> None:
     """Delete what was given up, after its new name is durable. For a worker thread."""
+    import shutil  # not at a start
+
     shutil.rmtree(path, ignore_errors=True)
 
 

@@ -8,7 +8,6 @@ in here: times are arguments.
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kafka_py.metadata.image import MetadataImage
@@ -21,6 +20,7 @@ from kcore.checkpoints import PartitionMetadata
 from kcore.errors import KcoreError
 from kcore.log import Log
 from kcore.log_config import LogConfig
+from kcore.values import frozen
 
 __all__ = ["Job", "ReplicaManager", "TopicSettings"]
 
@@ -32,7 +32,7 @@ TOPIC = int(ConfigResource.TOPIC)
 BROKER = int(ConfigResource.BROKER)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TopicSettings:
     """What the partitions of a topic are told by its configuration."""
 
@@ -46,7 +46,7 @@ class Settings(Protocol):
     def __getitem__(self, name: str) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """Work for a worker thread; ``then`` is called on the loop afterwards."""
 

@@ -10,8 +10,7 @@ import contextlib
 import logging
 import os
 import random
-import shutil
-import tempfile
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,6 +28,7 @@ from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.types import ChangedMetadata, Endpoint
 from kafka_py.metrics import Metrics
 from kafka_py.network import Network, RealNetwork
+from kafka_py.protocol import prepared
 from kafka_py.replication.log_directory import LogDirectory
 from kafka_py.replication.replica_manager import ReplicaManager, TopicSettings
 from kafka_py.server.connection import Hub, ServedConnection
@@ -46,26 +46,33 @@ from kafka_py.server.opening import Opened, open_node
 from kafka_py.server.timers import Timer
 from kafka_py.server.transaction_coordinators import BrokerTransactionCoordinators
 from kcore.syscalls import set_volatile
+from kcore.values import replace
 
 __all__ = ["Broker"]
 
 log = logging.getLogger("kafka_py.server")
 
 load_handlers()
+# When this module is imported, so that the first start does not wait for it.
+prepared.bind()
 
 
 def temporary_directory() -> str:
     """A fresh directory where Python puts temporary files. Raises OSError.
 
-    ``tempfile`` finds out where that is by writing a file there; where it looks first is taken
-    without that, if a directory can be made in it.
+    ``tempfile`` finds out where that is by writing a file there, and is imported for it; where it
+    looks first is taken without that, if a directory can be made in it.
     """
-    named = [os.getenv(name) for name in ("TMPDIR", "TEMP", "TMP")]
-    likely = tempfile.tempdir or next(filter(None, named), "/tmp")
+    loaded = sys.modules.get("tempfile")
+    named = [loaded and loaded.tempdir, *map(os.getenv, ("TMPDIR", "TEMP", "TMP"))]
+    likely = os.path.join(next(filter(None, named), "/tmp"), f"kafka-py-{os.urandom(8).hex()}")
     try:
-        return tempfile.mkdtemp(prefix="kafka-py-", dir=likely)
+        os.mkdir(likely, 0o700)
     except OSError:
+        import tempfile
+
         return tempfile.mkdtemp(prefix="kafka-py-")
+    return os.path.abspath(likely)
 
 
 DRAIN_S = 2.0
@@ -227,7 +234,7 @@ class Broker:
         if own is not None and own.port == 0 and endpoints:
             # The configuration asked for a free port; this is the one that it became.
             voter = Voter(own.id, own.host, endpoints[0].port)
-            settings = _replace(settings, voters={**settings.voters, own.id: voter})
+            settings = replace(settings, voters={**settings.voters, own.id: voter})
         return ControllerNode.open(
             str(opened.metadata.path),
             node_id=self.config.node_id,
@@ -310,6 +317,8 @@ class Broker:
 
     def _remove_temporary(self) -> None:
         if self._temporary is not None:
+            import shutil  # not at a start
+
             shutil.rmtree(self._temporary, ignore_errors=True)
             set_volatile(self._temporary, False)
             self._temporary = None
@@ -468,9 +477,3 @@ class _Thread:
             await self._stopping.wait()
         finally:
             await self._broker.stop()
-
-
-def _replace(settings: ControllerSettings, **changes: Any) -> ControllerSettings:
-    import dataclasses
-
-    return dataclasses.replace(settings, **changes)

@@ -12,11 +12,9 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from kafka_py.coordinator.loading import replay
 from kafka_py.coordinator.machine import Caller, Moment, TransactionEnd
 from kafka_py.coordinator.offsets.commit_path import CommitPath
 from kafka_py.coordinator.runtime import Runtime
-from kafka_py.coordinator.shard import GroupShard
 from kafka_py.metadata.authorizer import Subject
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.metadata.types import ChangedMetadata
@@ -27,6 +25,7 @@ from kafka_py.server.coordinator_partitions import Coordinators, Led, partition_
 
 if TYPE_CHECKING:
     from kafka_py.coordinator.batch import PendingBatch
+    from kafka_py.coordinator.shard import GroupShard
     from kafka_py.server.dispatch import RequestContext
     from kafka_py.server.node import Node
 
@@ -40,7 +39,7 @@ __all__ = [
 OFFSETS_TOPIC: Final = "__consumer_offsets"
 
 
-class GroupCoordinators(Coordinators[GroupShard]):
+class GroupCoordinators(Coordinators["GroupShard"]):
     """Finds the coordinator of a group; tells the groups which topics changed."""
 
     topic: ClassVar[str] = OFFSETS_TOPIC
@@ -62,6 +61,9 @@ class GroupCoordinators(Coordinators[GroupShard]):
         )
 
     def _machine(self, index: int, partition: Partition) -> GroupShard:
+        # The machine and its families are loaded by who leads a partition, not by every start.
+        from kafka_py.coordinator.shard import GroupShard
+
         return GroupShard(
             index,
             settings=self._node.config,
@@ -71,6 +73,8 @@ class GroupCoordinators(Coordinators[GroupShard]):
         )
 
     def _load_from(self, opened: Any, machine: GroupShard, end_offset: int) -> int:
+        from kafka_py.coordinator.loading import replay
+
         return replay(opened, machine, end_offset)
 
     def _activating(self, led: Led[GroupShard]) -> None:

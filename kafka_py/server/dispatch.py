@@ -11,10 +11,8 @@ decline comes here.
 """
 
 import importlib
-import pkgutil
 import struct
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kafka_py.protocol.acl_types import Operation
@@ -23,6 +21,7 @@ from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.registry import API, Api, ApiKey
 from kafka_py.server.access import access_of
 from kafka_py.server.refusals import refuse
+from kcore.values import frozen, mutable
 
 if TYPE_CHECKING:
     from kafka_py.server.node import Node
@@ -57,7 +56,7 @@ class CloseConnection(Exception):
     """
 
 
-@dataclass(slots=True)
+@mutable
 class RequestContext:
     """Where a request came from; ``listener`` is a name, ``role`` is BROKER or CONTROLLER."""
 
@@ -78,7 +77,7 @@ class RequestContext:
     fetch_session: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Route:
     """One row of the table: the handler of an API on one kind of listener, and its versions.
 
@@ -99,7 +98,6 @@ class Route:
 
 
 _ROUTES: dict[str, dict[int, Route]] = {BROKER: {}, CONTROLLER: {}}
-_LOADED: list[str] = []
 
 
 def handles(
@@ -139,13 +137,8 @@ def handles(
 
 
 def load_handlers() -> None:
-    """Import every module of :mod:`kafka_py.server.handlers`, once."""
-    if _LOADED:
-        return
-    package = importlib.import_module("kafka_py.server.handlers")
-    for found in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{found.name}")
-        _LOADED.append(found.name)
+    """Import every module of :mod:`kafka_py.server.handlers`, which need this one first."""
+    importlib.import_module("kafka_py.server.handlers")
 
 
 def route(role: str, key: int, version: int) -> Route | None:

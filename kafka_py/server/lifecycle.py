@@ -32,6 +32,8 @@ class Lifecycle:
         self._incarnation_id = incarnation_id
         self._beat_at_ms = 0
         self._beating = False
+        #: The heartbeat that unfenced the broker was a moment ago.
+        self._registered_now = False
 
     def registration(self) -> BrokerRegistrationRequest:
         """What the controller is told."""
@@ -81,6 +83,7 @@ class Lifecycle:
             await self.beat()
             if node.fenced:
                 await asyncio.sleep(RETRY_S)
+        self._registered_now = True
 
     async def beat(self, *, want_shut_down: bool = False) -> Any:
         """One heartbeat; takes over whether the controller fences this broker."""
@@ -108,8 +111,12 @@ class Lifecycle:
 
     def due(self, now_ms: int) -> int:
         """Send a heartbeat if it is time; when the next one is."""
-        if now_ms >= self._beat_at_ms and not self._beating:
-            self._beat_at_ms = now_ms + self._node.config["broker.heartbeat.interval.ms"]
+        interval_ms = self._node.config["broker.heartbeat.interval.ms"]
+        if self._registered_now:
+            self._registered_now = False
+            self._beat_at_ms = now_ms + interval_ms
+        elif now_ms >= self._beat_at_ms and not self._beating:
+            self._beat_at_ms = now_ms + interval_ms
             self._beating = True
             self._node.spawn(self._beat_once())
         return self._beat_at_ms

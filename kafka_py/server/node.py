@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kafka_py.clock import Clock
@@ -108,7 +108,7 @@ class Node:
         self.markers: MarkerWriter
         self.verifying: dict[int, asyncio.Future[None]] = {}
         self.wake_at: Callable[[int], None] = lambda _deadline_ms: None
-        self._workers: ThreadPoolExecutor | None = None
+        self._workers: futures.ThreadPoolExecutor | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._creating: dict[str, asyncio.Future[ErrorCode]] = {}
         self._producer_id_next = 0
@@ -145,7 +145,7 @@ class Node:
     def in_worker(self, call: Callable[..., T], *arguments: Any) -> "asyncio.Future[T]":
         """Run ``call``, which blocks or is long, in one of the node's worker threads."""
         if self._workers is None:
-            self._workers = ThreadPoolExecutor(
+            self._workers = futures.ThreadPoolExecutor(
                 max_workers=self.config["background.threads"], thread_name_prefix="kafka-py-worker"
             )
         return self.loop.run_in_executor(self._workers, call, *arguments)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,13 @@ from kafka_py.network import Bound, Network, Sockets
 from kafka_py.replication.log_directory import DirectoryLock, LogDirectory
 from kafka_py.server.dispatch import BROKER, CONTROLLER
 from kafka_py.server.node import Listening
+from kcore.checkpoints import MetaProperties
+from kcore.values import mutable
 
 __all__ = ["Opened", "open_node"]
 
 
-@dataclass(slots=True)
+@mutable
 class Opened:
     """What a node holds before it starts. `metadata` is the directory of the metadata log."""
 
@@ -58,10 +59,17 @@ def open_node(config: BrokerConfig, *, network: Network, clock: Clock, random: A
             locks[path] = DirectoryLock(Path(path))
             stack.callback(locks[path].release)
         bound, listeners = bind_all(config, network, stack)
-        cluster_id = format_fresh(config, paths, metadata_path, clock=clock, random=random)
+        cluster_id, properties = format_fresh(
+            config, paths, metadata_path, clock=clock, random=random
+        )
         opened = {
             path: LogDirectory(
-                Path(path), lock, node_id=config.node_id, cluster_id=cluster_id, random=random
+                Path(path),
+                lock,
+                node_id=config.node_id,
+                cluster_id=cluster_id,
+                random=random,
+                meta=properties[path],
             )
             for path, lock in locks.items()
         }
@@ -122,10 +130,14 @@ def host_name() -> str:
 
 def format_fresh(
     config: BrokerConfig, paths: list[str], metadata_path: str, *, clock: Clock, random: Any
-) -> str:
-    """Format the directories that are not yet, under the cluster id of those that are."""
+) -> tuple[str, Mapping[str, MetaProperties]]:
+    """Format the directories that are not yet, under the cluster id of those that are.
+
+    That id, and what meta.properties says now in each directory.
+    """
     known = inspect(list(dict.fromkeys([*paths, metadata_path])))
     cluster_id = known.cluster_id or random_cluster_id(random)
+    made: Mapping[str, MetaProperties] = {}
     if known.unformatted:
         plan = FormatPlan(
             cluster_id=cluster_id,
@@ -135,8 +147,8 @@ def format_fresh(
             voters=dynamic_voters(config),
             ignore_formatted=True,
         )
-        format_directories(plan, random=random, now_ms=clock.now_ms())
-    return cluster_id
+        made = format_directories(plan, random=random, now_ms=clock.now_ms(), present=known)
+    return cluster_id, {**known.directories, **made}
 
 
 def dynamic_voters(config: BrokerConfig) -> Mapping[int, tuple[bytes | None, tuple[str, int]]]:

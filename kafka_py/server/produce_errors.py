@@ -4,18 +4,18 @@ UNKNOWN_SERVER_ERROR is never the answer to a produce: idempotent clients react 
 break consistency.
 """
 
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.produce import ProduceResponse
 from kcore import errors as kcore_errors
 from kcore.errors import KcoreError
+from kcore.values import frozen
 
 __all__ = ["ProduceProblem", "describe", "error_code", "with_errors"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProduceProblem:
     """Why a partition's batch was refused.
 
@@ -24,7 +24,7 @@ class ProduceProblem:
 
     code: int
     message: str | None = None
-    record_errors: tuple[tuple[int, str | None], ...] = field(default=())
+    record_errors: tuple[tuple[int, str | None], ...] = ()
     log_start_offset: int = -1
 
 

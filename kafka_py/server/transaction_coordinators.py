@@ -14,16 +14,15 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from kafka_py.coordinator.machine import Caller
-from kafka_py.coordinator.transactions.load import replay
-from kafka_py.coordinator.transactions.markers import MarkerJob
 from kafka_py.coordinator.transactions.requests import AddPartitions
-from kafka_py.coordinator.transactions.shard import TransactionShard
 from kafka_py.protocol.errors import ErrorCode
 from kafka_py.replication.partition import Partition
 from kafka_py.server.coordinator_partitions import Coordinators, Led
 from kafka_py.server.transactions_seam import Answer, MarkerWriter, Outcome, TopicPartition
 
 if TYPE_CHECKING:
+    from kafka_py.coordinator.transactions.markers import MarkerJob
+    from kafka_py.coordinator.transactions.shard import TransactionShard
     from kafka_py.server.node import Node
 
 __all__ = ["TRANSACTIONS_TOPIC", "BrokerTransactionCoordinators", "transaction_version"]
@@ -42,7 +41,7 @@ def transaction_version(node: Node) -> int:
     return level
 
 
-class BrokerTransactionCoordinators(Coordinators[TransactionShard]):
+class BrokerTransactionCoordinators(Coordinators["TransactionShard"]):
     """Finds the coordinator of a transactional id; is `transactions_seam.TransactionCoordinators`.
 
     `other_broker` gives the writer of markers for another broker's partitions, where there is one.
@@ -60,6 +59,9 @@ class BrokerTransactionCoordinators(Coordinators[TransactionShard]):
         self._awaiting: dict[str, list[asyncio.Future[None]]] = {}
 
     def _machine(self, index: int, partition: Partition) -> TransactionShard:
+        # The machine is loaded by who leads a partition, not by every start.
+        from kafka_py.coordinator.transactions.shard import TransactionShard
+
         node = self._node
         sender = _Sender(self, index)
         sender.shard = shard = TransactionShard(
@@ -72,6 +74,8 @@ class BrokerTransactionCoordinators(Coordinators[TransactionShard]):
         return shard
 
     def _load_from(self, opened: Any, machine: TransactionShard, end_offset: int) -> int:
+        from kafka_py.coordinator.transactions.load import replay
+
         return replay(opened, machine, end_offset)
 
     def _outdated(self, led: Led[TransactionShard]) -> bool:

@@ -26,6 +26,8 @@ REFUSED = [
     ("segment.bytes", None, "Invalid value null for configuration segment.bytes: Value must be non-null"),
     ("min.cleanable.dirty.ratio", "2", "Invalid value 2.0 for configuration min.cleanable.dirty.ratio: Value must be no more than 1"),
     ("min.cleanable.dirty.ratio", "x", "Invalid value x for configuration min.cleanable.dirty.ratio: Not a number of type DOUBLE"),
+    # Double.parseDouble takes ASCII's digits only.
+    ("min.cleanable.dirty.ratio", "\u0660.\u0665", "Invalid value \u0660.\u0665 for configuration min.cleanable.dirty.ratio: Not a number of type DOUBLE"),
     ("cleanup.policy", "x", "Invalid value x for configuration cleanup.policy: String must be one of: compact, delete"),
     ("cleanup.policy", "delete,", "Configuration 'cleanup.policy' values must not be empty."),
     ("cleanup.policy", None, "Configuration 'cleanup.policy' values must not be null."),

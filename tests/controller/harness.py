@@ -14,6 +14,7 @@ from kafka_py.protocol.brokers import BrokerHeartbeatRequest, BrokerRegistration
 from kafka_py.protocol.records_metadata import FeatureLevelRecord
 from kafka_py.testing.clock import VirtualClock
 from kafka_py.testing.raft_log import MemoryLogStore
+from kcore.values import replace
 
 CLUSTER_ID = "nLegcSb5TsuNBs19tyTs6A"
 ENDPOINT = Endpoint("CONTROLLER", "127.0.0.1", 9093, 0)
@@ -63,14 +64,13 @@ class Harness:
         self.clock = clock or VirtualClock()
         self.store = store or MemoryLogStore()
         values = ControllerSettings.from_config(CONFIG, (ENDPOINT,))
-        import dataclasses
 
         self.node = ControllerNode(
             self.store,
             node_id=1,
             cluster_id=CLUSTER_ID,
             directory_id=directory(1),
-            settings=dataclasses.replace(values, **settings),
+            settings=replace(values, **settings),
             clock=self.clock,
             random=random.Random(self.store.end_offset),  # a restart draws other ids
             incarnation_id=b"c" * 16,

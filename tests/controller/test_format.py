@@ -43,7 +43,7 @@ def make(*log_dirs: Path, **fields: Any) -> list[str]:
         "metadata_dir": paths[0],
     }
     plan = FormatPlan(**{**values, **fields})
-    return format_directories(plan, random=random.Random(7), now_ms=NOW)
+    return list(format_directories(plan, random=random.Random(7), now_ms=NOW))
 
 
 def test_bootstrap_checkpoint_is_kafkas_byte_for_byte(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import linecache
 import random
 import tracemalloc
@@ -14,9 +15,9 @@ from kafka_py.protocol.errors import EncodeError, MalformedRequest, UnsupportedV
 from kafka_py.protocol.fetch import FetchRequest, FetchResponse
 from kafka_py.protocol.metadata import MetadataRequest
 from kafka_py.protocol.produce import ProduceRequest
-from kafka_py.protocol.registry import all_messages
+from kafka_py.protocol.registry import API, MODULES, ApiKey, all_messages
 from kafka_py.protocol.sasl import SaslAuthenticateRequest
-from kafka_py.protocol.schema import Blob, Message, Struct, field, version_range
+from kafka_py.protocol.schema import Blob, Message, Request, Struct, field, version_range
 from kafka_py.protocol.types import (
     ZERO_UUID,
     int16,
@@ -286,3 +287,20 @@ def test_uuid_text() -> None:
             uuid_from_text(text)
     with pytest.raises(ValueError):
         uuid_to_text(b"")
+
+
+def test_the_registry_knows_where_every_api_is() -> None:
+    tables = {
+        module: sorted(
+            value.KEY
+            for value in vars(importlib.import_module(f"kafka_py.protocol.{module}")).values()
+            if isinstance(value, type) and issubclass(value, Request) and value.KEY is not None
+        )
+        for module in MODULES
+    }
+    assert tables == {module: sorted(keys) for module, keys in MODULES.items()}
+    assert sorted(key for keys in MODULES.values() for key in keys) == sorted(ApiKey)
+    assert list(API) == [api.key for api in API.values()] == list(ApiKey)
+    assert 4 not in API
+    with pytest.raises(KeyError):
+        API[4]  # type: ignore[index]

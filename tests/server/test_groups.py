@@ -484,14 +484,14 @@ def test_while_it_loads(broker: Broker, wire: Wire, monkeypatch: pytest.MonkeyPa
     make_topic(wire, "meanwhile")
     wire.call(commit("load", {"t": {0: 5}, "meanwhile": {0: 6}}), 9)
     go = threading.Event()
-    real = __import__("kafka_py.server.coordinators", fromlist=["replay"]).replay
+    real = __import__("kafka_py.coordinator.loading", fromlist=["replay"]).replay
 
     def slow(*arguments: Any) -> int:
         go.wait(2 * PATIENCE_S)
         count: int = real(*arguments)
         return count
 
-    monkeypatch.setattr("kafka_py.server.coordinators.replay", slow)
+    monkeypatch.setattr("kafka_py.coordinator.loading.replay", slow)
     groups = broker.node.groups
     on_loop(broker, lambda: load_anew(groups, "load"))
     loading = int(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
@@ -516,7 +516,7 @@ def test_a_log_that_cannot_be_read_is_tried_again(
     def broken(*_: Any) -> int:
         raise ValueError("not a log")
 
-    monkeypatch.setattr("kafka_py.server.coordinators.replay", broken)
+    monkeypatch.setattr("kafka_py.coordinator.loading.replay", broken)
     monkeypatch.setattr("kafka_py.server.coordinator_partitions.RETRY_S", 0.5)
     groups = broker.node.groups
     on_loop(broker, lambda: load_anew(groups, "damaged"))

@@ -199,6 +199,19 @@ def test_heartbeats_come_one_at_a_time() -> None:
     run(test)
 
 
+def test_registering_was_the_first_heartbeat() -> None:
+    async def test(node: FakeNode, life: Lifecycle) -> None:
+        node.registrations = [registered()]
+        node.beats = [BrokerHeartbeatResponse(is_fenced=False)] * 2
+        await life.register()
+        assert life.due(1000) == 3000
+        assert not node.tasks
+        assert life.due(3000) == 5000
+        await node.tasks[0]
+
+    assert len(run(test).asked) == 3
+
+
 def test_a_heartbeat_that_breaks_is_followed_by_others() -> None:
     async def test(node: FakeNode, life: Lifecycle) -> None:
         async def broken(_request: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import socket
 import struct
@@ -21,6 +20,7 @@ from kafka_py.server import dispatch
 from kafka_py.server.broker import Broker
 from kafka_py.server.limits import Limits
 from kafka_py.testing.clock import VirtualClock
+from kcore.values import replace
 from tests.server.conftest import make_topic, on_loop
 from tests.server.messages import batch, fetch, produce
 from tests.server.wire import Wire
@@ -458,7 +458,7 @@ def test_a_broken_handler_closes_its_connection_only(
         assert greeted(good)
         with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):
             handler = broken_later if later else broken
-            patch.setitem(rows, key, dataclasses.replace(rows[key], handler=handler))
+            patch.setitem(rows, key, replace(rows[key], handler=handler))
             bad.send(HELLO, 4)
             assert bad.closed()
         assert "a request failed" in caplog.text

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from kafka_py.coordinator.transactions.transaction import TopicPartition, Transaction
 from kafka_py.protocol.errors import ErrorCode
+from kcore.values import frozen
 
 __all__ = ["MARKER_RETRY_MS", "MarkerJob", "MarkerSender", "Remaining"]
 
@@ -24,7 +24,7 @@ SUPERSEDED: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen
 class MarkerJob:
     """Markers to be written; compared by identity, so that a late outcome of another job is seen.
 
@@ -38,6 +38,9 @@ class MarkerJob:
     commit: bool
     transaction_version: int
     partitions: tuple[TopicPartition, ...]
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 class MarkerSender(Protocol):

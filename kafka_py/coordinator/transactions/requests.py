@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from kafka_py.coordinator.transactions.transaction import TopicPartition
@@ -18,13 +17,14 @@ from kafka_py.protocol.transactions import (
     ListTransactionsRequest,
     ListTransactionsResponse,
 )
+from kcore.values import frozen
 
 __all__ = ["REFUSALS", "AddPartitions", "Outcome"]
 
 Outcome = dict[TopicPartition, ErrorCode]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AddPartitions:
     """One transaction of AddPartitionsToTxn; answered with an `Outcome`.
 

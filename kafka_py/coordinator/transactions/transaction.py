@@ -7,12 +7,12 @@ record, so a coordinator that was loaded knows what the one before it knew.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 from kafka_py.coordinator.machine import CoordinatorRecord
 from kafka_py.protocol.records_transaction import TransactionLogKey, TransactionLogValue
+from kcore.values import frozen
 
 __all__ = [
     "EPOCH_MAX",
@@ -55,7 +55,7 @@ AT_REST: Final = frozenset({State.Empty, State.CompleteCommit, State.CompleteAbo
 PREPARED: Final = frozenset({State.PrepareCommit, State.PrepareAbort})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transaction:
     """What a coordinator knows of a transactional id. Times are wall clock milliseconds.
 

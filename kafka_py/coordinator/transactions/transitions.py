@@ -13,7 +13,6 @@ of what is returned. State changes that Kafka's coordinator has no arrow for are
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 
 from kafka_py.coordinator.transactions.transaction import (
     AT_REST,
@@ -28,6 +27,7 @@ from kafka_py.coordinator.transactions.transaction import (
     is_exhausted,
 )
 from kafka_py.protocol.errors import ErrorCode
+from kcore.values import replace
 
 __all__ = ["Refused", "added", "completed", "ended", "fenced", "initialized", "verified"]
 

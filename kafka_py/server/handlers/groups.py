@@ -16,7 +16,6 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from kafka_py.coordinator.answers import invalid, refusal
-from kafka_py.coordinator.consumer.heartbeat import validate
 from kafka_py.protocol.acl_types import Operation, ResourceType
 from kafka_py.protocol.errors import ApiError, ErrorCode
 from kafka_py.protocol.groups import (
@@ -138,6 +137,8 @@ def consumer_group_heartbeat(
         return invalid(request, context.api_version, ErrorCode.TOPIC_AUTHORIZATION_FAILED)
     if not node.groups.is_active(request.group_id):
         # Kafka looks at the request itself first, and then for the coordinator.
+        from kafka_py.coordinator.consumer.heartbeat import validate  # not at a start
+
         try:
             of_node: Any = SimpleNamespace(settings=node.config)
             validate(of_node, request, context.api_version)

@@ -19,8 +19,6 @@ from collections.abc import Iterable
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Final
 
-from kafka_py.coordinator.consumer.regex import InvalidPattern, compile_pattern
-from kafka_py.coordinator.transactions.listing import unknown_states
 from kafka_py.coordinator.transactions.requests import AddPartitions, Outcome
 from kafka_py.protocol.acl_types import Operation, ResourceType
 from kafka_py.protocol.errors import ErrorCode
@@ -261,6 +259,9 @@ def describe_transactions(
 @handles(ApiKey.LIST_TRANSACTIONS)
 def list_transactions(node: Node, context: RequestContext, request: ListTransactionsRequest) -> Any:
     """The transactions of all coordinators here; one that is still loading fails the whole."""
+    from kafka_py.coordinator.consumer.regex import InvalidPattern, compile_pattern
+    from kafka_py.coordinator.transactions.listing import unknown_states
+
     if request.transactional_id_pattern:
         try:
             compile_pattern(request.transactional_id_pattern)

@@ -17,7 +17,6 @@ bump ID EPOCH                          init until the epoch is that; nothing of 
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from kafka_py.coordinator.runtime import Ask
@@ -31,6 +30,7 @@ from kafka_py.protocol.transactions import (
     InitProducerIdRequest,
     ListTransactionsRequest,
 )
+from kcore.values import replace
 from tests.coordinator.transactions.world import WALL_MS, Row, World
 
 
@@ -96,7 +96,7 @@ class Player:
         name, until = plain[0], int(plain[1])
         known = self.world.shard.transactions[name]
         # What so many requests would lead to, without their hour.
-        made = dataclasses.replace(known, producer_epoch=until - 1)
+        made = replace(known, producer_epoch=until - 1)
         key, value, _ = to_record(made, self.world.version)
         self.world.shard.apply(key, value)
         self.do_init([name], {})

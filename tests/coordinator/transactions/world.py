@@ -6,7 +6,6 @@ not committed, and loads another machine with the loader that the broker uses.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +21,7 @@ from kafka_py.protocol.errors import ErrorCode
 from kafka_py.protocol.records import TRANSACTION_RECORDS, decode_key, decode_value
 from kafka_py.protocol.records_transaction import TransactionLogKey, TransactionLogValue
 from kcore.record_batch import batches
+from kcore.values import replace
 
 SETTINGS: dict[str, Any] = {name: key.default for name, key in BROKER.keys.items()}
 #: The wall clock when the monotonic one stands at 0.
@@ -229,6 +229,6 @@ class World:
     def known(self) -> dict[str, Transaction]:
         """What the machine knows, without what no record says."""
         return {
-            name: dataclasses.replace(one, last_producer_epoch=NO_EPOCH)
+            name: replace(one, last_producer_epoch=NO_EPOCH)
             for name, one in self.shard.transactions.items()
         }
