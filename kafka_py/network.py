@@ -11,16 +11,16 @@ import errno
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kafka_py.event_loop import reactor_of
 from kafka_py.reactor import Door
+from kcore.values import frozen
 
 __all__ = ["AddressInUse", "Bound", "Network", "RealNetwork", "Sockets"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Sockets:
     """What a listener's sockets get from the kernel.
 
