@@ -21,7 +21,7 @@ class Reactor:
     def fileno(self) -> int:
         """The epoll's descriptor: readable when something here is ready."""
     def poll(self, timeout: float | None) -> list[tuple[int, int]]:
-        """Serve until the loop has work of its own; what else is ready: (descriptor, epoll's events)."""
+        """Serve until the loop has work of its own; what else is ready, as (fd, epoll's events)."""
     def turn(self) -> None:
         """One look without waiting."""
 

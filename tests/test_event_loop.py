@@ -1,4 +1,4 @@
-"""The node's event loop: asyncio's work and the reactor's sockets share it, and nobody waits for the other."""
+"""The node's event loop: asyncio's work and the reactor's sockets share it."""
 
 import asyncio
 import contextlib
