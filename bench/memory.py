@@ -56,9 +56,7 @@ def hold(bytes_max: int) -> None:
 def at_hand(bytes_max: int) -> Iterator[None]:
     """Within it, page cache comes from memory that the host has given already."""
     command = [sys.executable, "-m", "bench.memory", str(bytes_max)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             process.stdout.readline()

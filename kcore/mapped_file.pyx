@@ -23,19 +23,20 @@ each instead of one). On Linux 6.18 one fault maps all of a folio, and the advic
 page, costs a quarter of all if it is given for each; so it is given for one page of each 64 KiB, once a
 look at the thread's count of faults has shown that the page beside came along.
 
-CPU a KiB, memory at hand, EPYC (one loop that sums, copies and takes space; three turns): batches of 1 MB
-447-540 ns with unaligned steps of 512 KiB and advice for all, 351-394 now; 128 KiB 417-433 and 355-398; 15 KiB
-396-451 and 352-373. What is left: 240-280 are the write of zeros (half of it memory, a quarter ext4's buffer
-heads), 45 the sum. The host's own faults, where it has taken memory back, come to 1,100-1,300 (bench/memory.py).
+CPU of an append a KiB, memory at hand, EPYC, before and now in turns: batches of 1 MB 489-594 ns and 376-426,
+of 128 KiB 412-475 and 355-427, of 15 KiB 530-592 and 474-491. What is left: 240-280 are the write of zeros (half
+of it memory, a quarter ext4's buffer heads), 45 the sum. The host's own faults, where it has taken memory back,
+come to 1,000-1,100 on top (bench/memory.py).
 
-Tried and not better (same machine): steps of 2 MiB, which get 2 MiB folios and huge pages, 0.9 of the time
-where such folios are at hand, but in a virtual machine just those have been given back to the host, and then
-it is three times as long; MADV_HUGEPAGE likewise, and a sync after one small append writes 2 MiB: 0.43 ms
-instead of 0.10. Faults without zeros: 1,400-1,600 ns (4 KiB folios). Writing the batch itself instead of zeros
-and a copy: the same for 1 MB (321-341), 128 KiB a fifth slower, 16 KiB three times. Receiving into the map: one
-copy less, and no faster. splice from the socket: 460-500 us for 1 MB beside 460-535, 128 KiB half slower. A
-thread that takes the next 8 MiB while a broker appends 1 MB batches: 0.81 k requests/s at 1.31 ms of CPU beside
-1.04 k at 0.88.
+Tried and not better (same machine): steps of 1 MiB, within the noise. Steps of 2 MiB, which get 2 MiB folios
+and huge pages: 0.9 of the time where such folios are at hand, but in a virtual machine just those have been
+given back to the host, and then it is three times as long. MADV_HUGEPAGE likewise, and a sync after one small
+append writes 2 MiB: 0.43 ms instead of 0.10. Faults without zeros: 1,400-1,600 ns (4 KiB folios). Writing the
+batch itself instead of zeros and a copy: a tenth less for 1 MB in a loop that only appends, nothing in one that
+receives too (519-561 us beside 462-535), and 128 KiB a third more, 16 KiB three times. Receiving into the map:
+one copy less, and no faster. splice from the socket into the file: 459-502 us for 1 MB, 128 KiB half as much
+again. A thread that takes the next 8 MiB while a broker appends 1 MB batches: 0.81 k requests/s at 1.31 ms of
+CPU beside 1.04 k at 0.88.
 
 A Mapping lives as long as somebody refers to it: a segment, or a slice that was handed out. Deleting
 a segment is unlink now, and munmap when the last slice lets go.
@@ -107,6 +108,7 @@ cdef extern from *:
 cdef Py_ssize_t PAGE_BYTES = kcore_page_bytes()
 cdef long open_mappings = 0
 cdef long asked = 0
+cdef int faults_at_first = FAULTS_UNKNOWN
 
 
 def mappings_open():
@@ -117,6 +119,12 @@ def mappings_open():
 def residency_asked():
     """How often the kernel was asked whether pages are in memory."""
     return asked
+
+
+def set_faults_reach(str reach not None):
+    """What maps made from now on take for granted instead of looking: "page", "folio", or "look". For tests."""
+    global faults_at_first
+    faults_at_first = {"look": FAULTS_UNKNOWN, "folio": FAULTS_FOLIO, "page": FAULTS_PAGE}[reach]
 
 
 cdef class Mapping:
@@ -173,23 +181,25 @@ cdef class Mapping:
 
     cdef int map_pages(self, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
         """Enters what was just written into the page table; start is a page's. -1 with errno."""
-        cdef Py_ssize_t at = start
+        cdef Py_ssize_t at = start, next_at
         cdef long before
-        if self.faults == FAULTS_PAGE:
-            return sys_madvise(self.data + start, stop - start, MADV_POPULATE_WRITE)
-        while at < stop:
-            if sys_madvise(self.data + at, PAGE_BYTES, MADV_POPULATE_WRITE) < 0:
+        while at < stop and self.faults != FAULTS_PAGE:
+            next_at = min((at + POPULATE_STRIDE) & ~<Py_ssize_t>(POPULATE_STRIDE - 1), stop)
+            # What begins within a stride was written from there on, in smaller folios.
+            if sys_madvise(
+                self.data + at, next_at - at if at & (POPULATE_STRIDE - 1) else PAGE_BYTES, MADV_POPULATE_WRITE
+            ) < 0:
                 return -1
-            at = (at & ~<Py_ssize_t>(POPULATE_STRIDE - 1))
-            if self.faults == FAULTS_UNKNOWN and at >= self.populated and at + POPULATE_STRIDE <= stop:
-                # All of this stride is zeros behind the end, and one folio if the file system has any: is the
-                # page in its middle mapped as well?
+            if self.faults == FAULTS_UNKNOWN and at >= self.populated and next_at - at == POPULATE_STRIDE:
+                # All of this stride is zeros behind the end, and one folio if the file system has any: did the
+                # page in its middle come along?
                 before = kcore_faults()
                 (<volatile uint8_t*>self.data)[at + POPULATE_STRIDE // 2] = 0
                 self.faults = FAULTS_FOLIO if kcore_faults() == before else FAULTS_PAGE
-                if self.faults == FAULTS_PAGE:
-                    return self.map_pages(start, stop)
-            at += POPULATE_STRIDE
+            if self.faults != FAULTS_PAGE:
+                at = next_at
+        if at < stop:
+            return sys_madvise(self.data + at, stop - at, MADV_POPULATE_WRITE)
         return 0
 
     cdef int allocate(self, Py_ssize_t size) noexcept nogil:
@@ -269,6 +279,7 @@ cdef Mapping map_writable(str path, Py_ssize_t limit):
     cdef int64_t size = -1
     self.path = path
     self.writable = True
+    self.faults = faults_at_first
     with nogil:
         self.fd = sys_open(name, O_RDWR | O_CREAT, 0o600)
         if self.fd >= 0:
