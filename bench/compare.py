@@ -85,16 +85,16 @@ def compare(
         for node in sides:
             if node.kind == "apache":
                 warm_up(case, node, topics["apache"], arguments.warm)
-        for _ in range(arguments.passes):
-            for node in sides:
-                with contextlib.ExitStack() as stack:
-                    if not arguments.cold_memory and case.fills_memory:
-                        stack.enter_context(memory.at_hand(MEMORY_BYTES))
+        with contextlib.ExitStack() as stack:
+            if not arguments.cold_memory and case.fills_memory:
+                stack.enter_context(memory.at_hand(MEMORY_BYTES))
+            for _ in range(arguments.passes):
+                for node in sides:
                     measured = one_pass(case, node, topics[node.kind], arguments.seconds, 1.0)
-                best[node.kind] = better(best.get(node.kind), measured)
-            limit = limits.run(case, directory, LIMIT_PORT, arguments.seconds / 2)
-            if limit is not None:
-                best["limit"] = better(best.get("limit"), limit)
+                    best[node.kind] = better(best.get(node.kind), measured)
+                limit = limits.run(case, directory, LIMIT_PORT, arguments.seconds / 2)
+                if limit is not None:
+                    best["limit"] = better(best.get("limit"), limit)
         results[case.name] = best
         print(case.name, json.dumps(best), file=sys.stderr, flush=True)
     return results

@@ -150,19 +150,19 @@ def compare(
     for node in sides:
         if node.kind == "apache":
             warm_up(case, node, topics["apache"], arguments.warm)
-    for _ in range(arguments.passes):
-        for node in sides:
-            if node.kind in errors:
-                continue
-            with contextlib.ExitStack() as stack:
-                if case.fills_memory:
-                    stack.enter_context(memory.at_hand(MEMORY_BYTES))
+    with contextlib.ExitStack() as stack:
+        if case.fills_memory:
+            stack.enter_context(memory.at_hand(MEMORY_BYTES))
+        for _ in range(arguments.passes):
+            for node in sides:
+                if node.kind in errors:
+                    continue
                 made = one_pass(case, node, topics[node.kind], arguments.seconds)
-            if isinstance(made, str):
-                best.pop(node.kind, None)
-                errors[node.kind] = made
-            else:
-                best[node.kind] = better(best.get(node.kind), made)
+                if isinstance(made, str):
+                    best.pop(node.kind, None)
+                    errors[node.kind] = made
+                else:
+                    best[node.kind] = better(best.get(node.kind), made)
     return best, errors
 
 

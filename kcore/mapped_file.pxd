@@ -5,14 +5,22 @@ from libc.stdint cimport int64_t, uint8_t
 cdef enum:
     GROW_BYTES_MIN = 65536          # first chunk of a fresh segment
     GROW_BYTES_MAX = 4194304        # later chunks double up to this
-    POPULATE_BYTES_MIN = 65536      # pages are faulted in this far ahead of the tail ...
-    POPULATE_BYTES_MAX = 524288     # ... or so far, when much is appended between two syncs
+    # Space is populated in steps of a power of two, up to multiples of it, so that the folios are that large:
+    POPULATE_BYTES_MIN = 65536      # this is the step at first and after a sync ...
+    POPULATE_BYTES_MAX = 524288     # ... and this when much is appended between two syncs
+    POPULATE_STRIDE = 65536         # one page of each so many bytes is asked for where a fault maps a whole folio
 
     RESIDENT_WINDOW_BITS = 16       # what is known to be in memory is remembered by 64 KiB,
     RESIDENT_WINDOWS = 4            # so many of them,
     # for so long: pages that were in memory and were just sent are the last ones that the kernel lets go, so they
     # are gone sooner only where all of the page cache turns over in that time (and then mincore is late as well).
     RESIDENT_KEPT_MS = 100
+
+cdef enum:                          # how far one page fault for writing reaches, of a Mapping
+    FAULTS_UNKNOWN = 0              # not looked at yet
+    FAULTS_FOLIO = 1                # it maps the whole folio: Linux 6.18 and ext4
+    FAULTS_PAGE = 2                 # it maps one page
+    FAULTS_LATE = 3                 # the kernel does not know the advice to fault pages in ahead
 
 cdef struct ResidentWindow:
     Py_ssize_t number               # position >> RESIDENT_WINDOW_BITS, and one: 0 is none
@@ -27,12 +35,14 @@ cdef class Mapping:
     cdef Py_ssize_t limit           # the file never grows beyond this
     cdef int fd
     cdef bint writable
-    cdef bint populate              # fault pages in ahead of the tail
+    cdef int faults                 # FAULTS_...
     cdef ResidentWindow windows[RESIDENT_WINDOWS]
     cdef readonly str path
 
     # Makes at least `size` bytes touchable: posix_fallocate, then populate. 0, or -1 with errno.
     cdef int grow(self, Py_ssize_t size) noexcept nogil
+    cdef int populate(self, Py_ssize_t stop) noexcept nogil # zeros from `populated` to stop, and their pages mapped
+    cdef int map_pages(self, Py_ssize_t start, Py_ssize_t stop) noexcept nogil
     cdef int allocate(self, Py_ssize_t size) noexcept nogil # the file gets that size, nothing is populated
     cdef int trim(self, Py_ssize_t size) noexcept nogil     # shrink the file; nothing beyond may be viewed
     cdef int sync(self) noexcept nogil                      # fdatasync

@@ -5,3 +5,9 @@ def mappings_open() -> int:
 
 def residency_asked() -> int:
     """How often the kernel was asked whether pages are in memory."""
+
+def set_faults_reach(reach: str) -> None:
+    """What maps made from now on take for granted: "page", "folio", or "look", which is neither.
+
+    For tests.
+    """

@@ -17,13 +17,26 @@ ftruncate, before its pages are touched.
 Populating is: write zeros, then MADV_POPULATE_WRITE. The write makes the page cache take large folios
 (a quarter of the time that faulting 4 KiB pages in takes, measured on ext4), the advice enters them into
 the page table at once and reports an error as errno. A sync writes whole folios, so the step is small
-(64 KiB costs a sync nothing that shows) unless much is appended between two syncs. MADV_HUGEPAGE would
-be faster still, but then a sync after one small append writes 2 MiB: 0.43 ms instead of 0.10.
+(64 KiB costs a sync nothing that shows) unless much is appended between two syncs. It ends at a multiple
+of itself: a write that begins or ends in between gets many small folios (1 MB batches: 17 page faults
+each instead of one). On Linux 6.18 one fault maps all of a folio, and the advice, which looks at each
+page, costs a quarter of all if it is given for each; so it is given for one page of each 64 KiB, once a
+look at the thread's count of faults has shown that the page beside came along.
 
-Tried and slower (2 shared cores): a thread that takes the next 8 MiB while a broker appends 1 MB batches,
-four passes of each, alternating: 0.81 k requests/s at 1.31 ms of CPU beside 1.04 k at 0.88, and in a loop that
-only appends it is worse still. Writing large batches with pwrite instead of zeros and a copy: 128 KiB within
-5 % of each other, 16 KiB a third of the speed; only from 1 MB on it is faster (180 us beside 290).
+CPU of an append a KiB, memory at hand, EPYC, before and now in turns: batches of 1 MB 489-594 ns and 376-426,
+of 128 KiB 412-475 and 355-427, of 15 KiB 530-592 and 474-491. What is left: 240-280 are the write of zeros (half
+of it memory, a quarter ext4's buffer heads), 45 the sum. The host's own faults, where it has taken memory back,
+come to 1,000-1,100 on top (bench/memory.py).
+
+Tried and not better (same machine): steps of 1 MiB, within the noise. Steps of 2 MiB, which get 2 MiB folios
+and huge pages: 0.9 of the time where such folios are at hand, but in a virtual machine just those have been
+given back to the host, and then it is three times as long. MADV_HUGEPAGE likewise, and a sync after one small
+append writes 2 MiB: 0.43 ms instead of 0.10. Faults without zeros: 1,400-1,600 ns (4 KiB folios). Writing the
+batch itself instead of zeros and a copy: a tenth less for 1 MB in a loop that only appends, nothing in one that
+receives too (519-561 us beside 462-535), and 128 KiB a third more, 16 KiB three times. Receiving into the map:
+one copy less, and no faster. splice from the socket into the file: 459-502 us for 1 MB, 128 KiB half as much
+again. A thread that takes the next 8 MiB while a broker appends 1 MB batches: 0.81 k requests/s at 1.31 ms of
+CPU beside 1.04 k at 0.88.
 
 A Mapping lives as long as somebody refers to it: a segment, or a slice that was handed out. Deleting
 a segment is unlink now, and munmap when the last slice lets go.
@@ -46,6 +59,7 @@ cdef extern from *:
     #include <errno.h>
     #include <fcntl.h>
     #include <sys/mman.h>
+    #include <sys/resource.h>
     #include <unistd.h>
     #ifndef MADV_POPULATE_READ
     #define MADV_POPULATE_READ 22
@@ -68,13 +82,20 @@ cdef extern from *:
         return 1;
     }
     static Py_ssize_t kcore_page_bytes(void) { return (Py_ssize_t)sysconf(_SC_PAGESIZE); }
-    static const uint8_t kcore_zeros[524288];
+    /* Not const, so that it is neither in the library's file nor in memory: reads see the kernel's page of zeros. */
+    static uint8_t kcore_zeros[524288];
+    /* Page faults of this thread so far that needed no disk; 0 where nobody counts them. */
+    static long kcore_faults(void) {
+        struct rusage usage;
+        return getrusage(RUSAGE_THREAD, &usage) < 0 ? 0 : usage.ru_minflt;
+    }
     static int kcore_errno(void) { return errno; }
     """
     int kcore_resident(const uint8_t* data, Py_ssize_t size) noexcept nogil
     Py_ssize_t kcore_page_bytes() noexcept nogil
     int kcore_errno() noexcept nogil
     const uint8_t kcore_zeros[524288]
+    long kcore_faults() noexcept nogil
     int EINVAL
     int MADV_POPULATE_READ
     int MADV_POPULATE_WRITE
@@ -87,6 +108,7 @@ cdef extern from *:
 cdef Py_ssize_t PAGE_BYTES = kcore_page_bytes()
 cdef long open_mappings = 0
 cdef long asked = 0
+cdef int faults_at_first = FAULTS_UNKNOWN
 
 
 def mappings_open():
@@ -97,6 +119,12 @@ def mappings_open():
 def residency_asked():
     """How often the kernel was asked whether pages are in memory."""
     return asked
+
+
+def set_faults_reach(str reach not None):
+    """What maps made from now on take for granted instead of looking: "page", "folio", or "look". For tests."""
+    global faults_at_first
+    faults_at_first = {"look": FAULTS_UNKNOWN, "folio": FAULTS_FOLIO, "page": FAULTS_PAGE}[reach]
 
 
 cdef class Mapping:
@@ -116,32 +144,62 @@ cdef class Mapping:
             sys_close(self.fd)
 
     cdef int grow(self, Py_ssize_t size) noexcept nogil:
-        cdef Py_ssize_t wanted, step, start, stop
+        cdef Py_ssize_t wanted, step, most
         if size > self.limit:
             return -1
         if size > self.allocated:
             step = min(max(self.allocated, <Py_ssize_t>GROW_BYTES_MIN), <Py_ssize_t>GROW_BYTES_MAX)
-            wanted = max(size, self.allocated + step)
+            wanted = self.allocated + step
+            if wanted > POPULATE_BYTES_MAX:
+                wanted &= ~<Py_ssize_t>(POPULATE_BYTES_MAX - 1)
+            wanted = max(size, wanted)
             wanted = min((wanted + GROW_BYTES_MIN - 1) & ~<Py_ssize_t>(GROW_BYTES_MIN - 1), self.limit)
             if self.allocate(wanted) < 0:
                 return -1
         if size > self.populated:
-            step = ((size - self.synced) >> 2) & ~<Py_ssize_t>(POPULATE_BYTES_MIN - 1)
-            step = min(max(step, <Py_ssize_t>POPULATE_BYTES_MIN), <Py_ssize_t>POPULATE_BYTES_MAX)
-            stop = min(max(size, self.populated + step), self.allocated)
-            start = self.populated
-            while start < stop:
-                step = min(stop - start, <Py_ssize_t>POPULATE_BYTES_MAX)
-                if sys_pwrite(self.fd, kcore_zeros, step, start) < 0:
-                    return -1
-                start += step
-            start = self.populated & ~(PAGE_BYTES - 1)
-            if self.populate and sys_madvise(self.data + start, stop - start, MADV_POPULATE_WRITE) < 0:
-                # Kernels before 5.14 do not know the advice; the pages then fault in one by one.
-                if kcore_errno() != EINVAL:
-                    return -1
-                self.populate = False
-            self.populated = stop
+            most = min((size - self.synced) >> 2, <Py_ssize_t>POPULATE_BYTES_MAX)
+            step = POPULATE_BYTES_MIN
+            while step * 2 <= most:
+                step *= 2
+            return self.populate(min((size + step - 1) & ~(step - 1), self.allocated))
+        return 0
+
+    cdef int populate(self, Py_ssize_t stop) noexcept nogil:
+        cdef Py_ssize_t start = self.populated, step
+        while start < stop:
+            step = min(stop, (start + POPULATE_BYTES_MAX) & ~<Py_ssize_t>(POPULATE_BYTES_MAX - 1)) - start
+            if sys_pwrite(self.fd, kcore_zeros, step, start) < 0:
+                return -1
+            start += step
+        if self.faults != FAULTS_LATE and self.map_pages(self.populated & ~(PAGE_BYTES - 1), stop) < 0:
+            # Kernels before 5.14 do not know the advice; the pages then fault in one by one.
+            if kcore_errno() != EINVAL:
+                return -1
+            self.faults = FAULTS_LATE
+        self.populated = stop
+        return 0
+
+    cdef int map_pages(self, Py_ssize_t start, Py_ssize_t stop) noexcept nogil:
+        """Enters what was just written into the page table; start is a page's. -1 with errno."""
+        cdef Py_ssize_t at = start, next_at
+        cdef long before
+        while at < stop and self.faults != FAULTS_PAGE:
+            next_at = min((at + POPULATE_STRIDE) & ~<Py_ssize_t>(POPULATE_STRIDE - 1), stop)
+            # What begins within a stride was written from there on, in smaller folios.
+            if sys_madvise(
+                self.data + at, next_at - at if at & (POPULATE_STRIDE - 1) else PAGE_BYTES, MADV_POPULATE_WRITE
+            ) < 0:
+                return -1
+            if self.faults == FAULTS_UNKNOWN and at >= self.populated and next_at - at == POPULATE_STRIDE:
+                # All of this stride is zeros behind the end, and one folio if the file system has any: did the
+                # page in its middle come along?
+                before = kcore_faults()
+                (<volatile uint8_t*>self.data)[at + POPULATE_STRIDE // 2] = 0
+                self.faults = FAULTS_FOLIO if kcore_faults() == before else FAULTS_PAGE
+            if self.faults != FAULTS_PAGE:
+                at = next_at
+        if at < stop:
+            return sys_madvise(self.data + at, stop - at, MADV_POPULATE_WRITE)
         return 0
 
     cdef int allocate(self, Py_ssize_t size) noexcept nogil:
@@ -221,7 +279,7 @@ cdef Mapping map_writable(str path, Py_ssize_t limit):
     cdef int64_t size = -1
     self.path = path
     self.writable = True
-    self.populate = True
+    self.faults = faults_at_first
     with nogil:
         self.fd = sys_open(name, O_RDWR | O_CREAT, 0o600)
         if self.fd >= 0:

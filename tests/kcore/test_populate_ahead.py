@@ -1,6 +1,7 @@
 """Populating writes zeros behind the tail: nothing appended or still shown may be hit."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,51 @@ def test_a_failing_write_is_reported_and_nothing_follows(tmp_path: Path) -> None
         syscalls.clear()
     with pytest.raises(LogFailed):
         append(log, 0, 100)
+
+
+@pytest.fixture(params=["look", "folio", "page"])
+def reach(request: pytest.FixtureRequest) -> Iterator[str]:
+    mapped_file.set_faults_reach(request.param)
+    yield request.param
+    mapped_file.set_faults_reach("look")
+
+
+@pytest.mark.parametrize("size", [100, 15_000, 128_000, 900_000])
+def test_however_far_a_page_fault_reaches(tmp_path: Path, reach: str, size: int) -> None:
+    log = Log.open(str(tmp_path / "t-0"), LogConfig(), now_ms=NOW_MS, clean=True)
+    count = max(20, min(400, (12 << 20) // size))
+    before = syscalls.counts()["madvise"]
+    for index in range(count):
+        append(log, index, size)
+        if index % 50 == 7:
+            log.flush()
+    assert syscalls.counts()["madvise"] > before
+    stored = content(log)
+    place = 0
+    for index in range(count):
+        place = stored.index(value(index, size), place) + size
+    log.close()
+    assert (tmp_path / "t-0" / "00000000000000000000.log").read_bytes() == stored
+
+
+def test_the_first_page_that_is_looked_at_stays_zero_behind_the_end(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    append(log, 0, 100)
+    file = (tmp_path / "t-0" / "00000000000000000000.log").read_bytes()
+    assert len(file) == 65536
+    assert set(file[log.size_bytes :]) == {0}
+    log.close()
+
+
+def test_steps_end_at_multiples(tmp_path: Path) -> None:
+    """Large batches, never synced: zeros are written in whole steps, so that folios are large."""
+    log = Log.open(str(tmp_path / "t-0"), LogConfig(), now_ms=NOW_MS, clean=True)
+    for index in range(8):
+        append(log, index, 990_000)
+    before = syscalls.counts()["pwrite"]
+    written = log.size_bytes
+    for index in range(64):
+        append(log, index, 990_000)
+    steps = (log.size_bytes - written) / (512 << 10)
+    assert syscalls.counts()["pwrite"] - before <= steps + 1
+    log.close()
