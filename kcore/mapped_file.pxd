@@ -6,7 +6,7 @@ cdef enum:
     GROW_BYTES_MIN = 65536          # first chunk of a fresh segment
     GROW_BYTES_MAX = 4194304        # later chunks double up to this
     # Space is populated in steps of a power of two, up to multiples of it, so that the folios are that large:
-    POPULATE_BYTES_MIN = 65536      # this is the step at first and after a sync ...
+    POPULATE_BYTES_MIN = 4096       # this is the step at first and after a sync ...
     POPULATE_BYTES_MAX = 524288     # ... and this when much is appended between two syncs
     POPULATE_STRIDE = 65536         # one page of each so many bytes is asked for where a fault maps a whole folio
 

@@ -16,8 +16,9 @@ ftruncate, before its pages are touched.
 
 Populating is: write zeros, then MADV_POPULATE_WRITE. The write makes the page cache take large folios
 (a quarter of the time that faulting 4 KiB pages in takes, measured on ext4), the advice enters them into
-the page table at once and reports an error as errno. A sync writes whole folios, so the step is small
-(64 KiB costs a sync nothing that shows) unless much is appended between two syncs. It ends at a multiple
+the page table at once and reports an error as errno. A sync writes whole folios, so the step is a
+page unless more is appended between two syncs (an append of 170 bytes and its sync take 0.24 ms with steps of
+4 KiB, 0.26 with 16, 0.36 with 64). It ends at a multiple
 of itself: a write that begins or ends in between gets many small folios (1 MB batches: 17 page faults
 each instead of one). On Linux 6.18 one fault maps all of a folio, and the advice, which looks at each
 page, costs a quarter of all if it is given for each; so it is given for one page of each 64 KiB, once a

@@ -57,7 +57,8 @@ OWN_KEYS: Final[tuple[OwnKey, ...]] = (
         500,
         "A disk whose flushes take no longer, in microseconds, is waited for by the event loop "
         "itself while a single connection sends one acks=all request at a time: two changes of "
-        "thread less. One flush of four times that ends it for the next thousand. 0: never.",
+        "thread less. A few of a hundred may take longer; one that takes forty times as long ends "
+        "it for the next thousand. 0: never.",
         at_least=0,
         dynamic=True,
     ),

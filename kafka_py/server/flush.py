@@ -6,8 +6,9 @@ directory offline (kcore does that, for good) and no acknowledgement follows it.
 
 Handing a flush to a thread and hearing of its end takes longer than a fast disk does. So where one
 connection alone is served, request by request, and the disk has been fast for a while, the event
-loop flushes itself (`Flusher.at_once`): nobody else waits for it, and one flush that takes long
-ends that for the next thousand.
+loop flushes itself (`Flusher.at_once`): nobody else waits for it. Disks have outliers, some of
+every hundred flushes take milliseconds; so what counts is the share of slow ones, and only one that
+takes very long ends it at once, for the next thousand.
 """
 
 import asyncio
@@ -27,12 +28,15 @@ __all__ = ["WAITING_POLICIES", "Flusher"]
 log = logging.getLogger("kafka_py.server")
 
 WAITING_POLICIES: Final = frozenset({"group", "batch"})
-#: So many flushes in a row must have been fast before the event loop does one.
-FAST_IN_A_ROW: Final = 64
+#: The event loop flushes while the disk's credit is that much. Each fast flush earns one ...
+CREDIT_MIN: Final = 64
+CREDIT_MAX: Final = 128
+#: ... and each slow one costs so many: about one of twenty may be slow.
+SLOW_COST: Final = 16
 #: A flush that took so many times the limit makes the loop keep its hands off ...
-SLOW_FACTOR: Final = 4
-#: ... for so many flushes.
-SLOW_PENALTY: Final = 1000
+LONG_FACTOR: Final = 40
+#: ... for so many flushes more.
+LONG_COST: Final = 1000
 
 
 class Flusher:
@@ -61,7 +65,7 @@ class Flusher:
         self.group_ms = group_ms
         self.inline_us_max = inline_us_max
         self._clock = clock
-        self._fast = 0
+        self._credit = 0
         self._loop = loop
         self._replicas = replicas
         self._progressed = progressed
@@ -111,7 +115,7 @@ class Flusher:
         For a request that nobody else's can share a flush with, on a loop that has nothing else to
         do: see the module's text.
         """
-        if self._fast < FAST_IN_A_ROW or self._under_way or self._dirty or self.group_ms:
+        if self._credit < CREDIT_MIN or self._under_way or self._dirty or self.group_ms:
             return False
         if not self.waits or partition.log is None or partition.offline:
             return False
@@ -134,11 +138,11 @@ class Flusher:
             return -1
         took_us = (self._clock.monotonic_ns() - began_ns) // 1000
         if took_us <= self.inline_us_max:
-            self._fast += 1
-        elif took_us <= SLOW_FACTOR * self.inline_us_max:
-            self._fast = min(self._fast, 0)
+            self._credit = min(self._credit + 1, CREDIT_MAX)
+        elif took_us <= LONG_FACTOR * self.inline_us_max:
+            self._credit = max(self._credit - SLOW_COST, min(self._credit, 0))
         else:
-            self._fast = -SLOW_PENALTY
+            self._credit = -LONG_COST
         return durable
 
     def _work(self) -> None:

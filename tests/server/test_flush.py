@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kafka_py.replication.purgatory import AppendPurgatory
-from kafka_py.server.flush import FAST_IN_A_ROW, SLOW_PENALTY, Flusher
+from kafka_py.server.flush import CREDIT_MAX, CREDIT_MIN, LONG_COST, SLOW_COST, Flusher
 from kafka_py.testing.clock import VirtualClock
 from kcore.errors import LogFailed
 from tests.waiting import PATIENCE_S
@@ -351,28 +351,41 @@ def test_the_loop_flushes_itself_once_the_disk_was_fast_for_a_while() -> None:
     async def test() -> None:
         case = Case()
         partition, log = case.partition()
-        await flush_often(case, partition, FAST_IN_A_ROW - 1)
+        await flush_often(case, partition, CREDIT_MIN - 1)
         assert not case.flusher.at_once(partition)
         await flush_often(case, partition, 1)
         request = waits(case, partition)
         assert case.flusher.at_once(partition)
         assert request.answered
-        assert (log.recovery_point, case.flusher.flushes_at_once) == (FAST_IN_A_ROW + 1, 1)
-        # Slower than the limit: the thread again, until it was fast for as long.
+        assert (log.recovery_point, case.flusher.flushes_at_once) == (CREDIT_MIN + 1, 1)
+        # Slower than the limit: the thread again, until so many more were fast.
         log.takes_us = 150
         waits(case, partition)
         assert case.flusher.at_once(partition)
         assert not case.flusher.at_once(partition)
         log.takes_us = 50
-        await flush_often(case, partition, FAST_IN_A_ROW)
+        await flush_often(case, partition, SLOW_COST - 1)
         waits(case, partition)
         assert case.flusher.at_once(partition)
-        # Much slower: for much longer.
-        log.takes_us = 401
+        # A disk that has long been fast may be slow now and then.
+        await flush_often(case, partition, 2 * CREDIT_MAX)
+        log.takes_us = 3999
+        for _ in range((CREDIT_MAX - CREDIT_MIN) // SLOW_COST + 1):
+            waits(case, partition)
+            assert case.flusher.at_once(partition)
+        assert not case.flusher.at_once(partition)
+        # One that has been slow for long is not the slower to become fast.
+        await flush_often(case, partition, 100)
+        log.takes_us = 50
+        await flush_often(case, partition, CREDIT_MIN)
+        waits(case, partition)
+        assert case.flusher.at_once(partition)
+        # Very slow: for much longer.
+        log.takes_us = 4001
         waits(case, partition)
         assert case.flusher.at_once(partition)
         log.takes_us = 50
-        await flush_often(case, partition, FAST_IN_A_ROW + SLOW_PENALTY - 1)
+        await flush_often(case, partition, CREDIT_MIN + LONG_COST - 1)
         assert not case.flusher.at_once(partition)
         await flush_often(case, partition, 1)
         assert case.flusher.at_once(partition)
@@ -385,11 +398,11 @@ def test_the_loop_leaves_to_the_thread_what_others_wait_for() -> None:
     async def test() -> None:
         case = Case()
         partition, log = case.partition()
-        await flush_often(case, partition, FAST_IN_A_ROW)
+        await flush_often(case, partition, CREDIT_MIN)
         log.go_on.clear()
         case.append(partition)
         assert not case.flusher.at_once(partition)
-        await until(lambda: log.begun == FAST_IN_A_ROW + 1)
+        await until(lambda: log.begun == CREDIT_MIN + 1)
         assert not case.flusher.at_once(partition)
         log.go_on.set()
         await until(lambda: log.recovery_point == log.log_end_offset)
@@ -413,7 +426,7 @@ def test_a_flush_of_the_loop_that_fails_acknowledges_nothing() -> None:
     async def test() -> None:
         case = Case()
         partition, log = case.partition()
-        await flush_often(case, partition, FAST_IN_A_ROW)
+        await flush_often(case, partition, CREDIT_MIN)
         log.broken = True
         request = waits(case, partition)
         assert case.flusher.at_once(partition)
