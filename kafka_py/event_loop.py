@@ -13,13 +13,14 @@ import selectors
 import weakref
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from kafka_py.reactor import Reactor
 
 __all__ = ["ReactorLoop", "new_event_loop", "reactor_of", "run"]
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _FOREIGN: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Reactor] = (
     weakref.WeakKeyDictionary()
@@ -61,14 +62,18 @@ class ReactorLoop(asyncio.SelectorEventLoop):
         self.reactor.later = self.call_later
 
     def call_soon(
-        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """As asyncio has it."""
         self.reactor.wanted = True
         return super().call_soon(callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """As asyncio has it."""
         self.reactor.wanted = True

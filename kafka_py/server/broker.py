@@ -259,6 +259,7 @@ class Broker:
             progressed=lambda: self._hub.work_off(),
             clock=self._clock,
             inline_us_max=self.config["kafka_py.flush.inline.max.us"],
+            gather_percent=self.config["kafka_py.flush.gather.percent"],
         )
         self._stop.callback(self._flusher.close)
         self._fast = FastPath(
@@ -349,6 +350,7 @@ class Broker:
         self._flusher.policy = self.config["kafka_py.flush.policy"]
         self._flusher.group_ms = self.config["kafka_py.flush.group.ms"]
         self._flusher.inline_us_max = self.config["kafka_py.flush.inline.max.us"]
+        self._flusher.gather_percent = self.config["kafka_py.flush.gather.percent"]
         self._fast.wait_for_flush = self._flusher.waits
         self._fast.fetch_bytes_max = self.config["fetch.max.bytes"]
 

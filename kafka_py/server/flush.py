@@ -4,6 +4,11 @@ A partition is flushed at once when no flush is under way (or ``kafka_py.flush.g
 where that is set); whatever is appended meanwhile shares the next one. A failed flush takes the log
 directory offline (kcore does that, for good) and no acknowledgement follows it.
 
+Clients answer an acknowledgement with their next request. Begun at once, the next flush would miss
+those, and producers fall into two halves that wait for each other's flushes. So the thread waits
+until as many requests are there as were waiting when the last flush ended, those that it answered
+included: but only for a share of what that flush took (``kafka_py.flush.gather.percent``).
+
 Handing a flush to a thread and hearing of its end takes longer than a fast disk does. So where one
 connection alone is served, request by request, and the disk has been fast for a while, the event
 loop flushes itself (`Flusher.at_once`): nobody else waits for it. Disks have outliers, some of
@@ -37,6 +42,8 @@ SLOW_COST: Final = 16
 LONG_FACTOR: Final = 40
 #: ... for so many flushes more.
 LONG_COST: Final = 1000
+#: A disk that takes very long is not waited for longer than this.
+GATHER_NS_MAX: Final = 10_000_000
 
 
 class Flusher:
@@ -55,24 +62,35 @@ class Flusher:
         progressed: Callable[[], None],
         clock: Clock,
         inline_us_max: int = 0,
+        gather_percent: int = 0,
     ) -> None:
         """``progressed()`` is called on the loop after waiters may have been answered.
 
         A disk whose flushes take no longer than ``inline_us_max`` (microseconds, 0 for never) is
-        one that the loop itself may wait for.
+        one that the loop itself may wait for. ``gather_percent`` of a flush's time is what the next
+        one waits for those whom it has answered.
         """
         self.policy = policy
         self.group_ms = group_ms
         self.inline_us_max = inline_us_max
+        self.gather_percent = gather_percent
         self._clock = clock
         self._credit = 0
         self._loop = loop
         self._replicas = replicas
         self._progressed = progressed
-        self._dirty: dict[Partition, None] = {}
+        #: What waits for the next flush, with the log that it was appended to, and how many
+        #: requests those are; the thread takes them. Under `_lock`.
+        self._dirty: dict[Partition, Any] = {}
+        self._requests = 0
+        self._lock = threading.Lock()
         self._under_way = False
         self._scheduled = False
-        self._jobs: SimpleQueue[tuple[list[Partition], list[Any]] | None] = SimpleQueue()
+        self._calls: SimpleQueue[bool] = SimpleQueue()
+        #: How many requests the thread gathers, until when; set when they are there.
+        self._gathers = 1
+        self._gathers_until_ns = 0
+        self._gathered = threading.Event()
         self._thread: threading.Thread | None = None
         self.flushes = 0
         self.flushes_at_once = 0
@@ -84,9 +102,13 @@ class Flusher:
 
     def appended(self, partition: Partition, end_offset: int) -> None:
         """Somebody waits for ``partition`` up to ``end_offset``: flush it if the policy says so."""
-        if not self.waits:
+        if not self.waits or partition.log is None:
             return
-        self._dirty[partition] = None
+        with self._lock:
+            self._dirty[partition] = partition.log
+            self._requests += 1
+            if self._requests >= self._gathers:
+                self._gathered.set()
         if self._under_way or self._scheduled:
             return
         self._scheduled = True
@@ -99,15 +121,11 @@ class Flusher:
         self._scheduled = False
         if self._under_way or not self._dirty:
             return
-        batch = [p for p in self._dirty if p.log is not None and not p.offline]
-        self._dirty.clear()
-        if not batch:
-            return
         self._under_way = True
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="kafka-py-flush", daemon=True)
             self._thread.start()
-        self._jobs.put((batch, [p.log for p in batch]))
+        self._calls.put(True)
 
     def at_once(self, partition: Partition) -> bool:
         """Flush ``partition`` here and now, and answer who waits; False when a thread has to.
@@ -147,21 +165,34 @@ class Flusher:
 
     def _work(self) -> None:
         """The thread's life."""
-        while (job := self._jobs.get()) is not None:
-            self._flush(*job)
+        while self._calls.get():
+            left_ns = self._gathers_until_ns - self._clock.monotonic_ns()
+            if left_ns > 0:
+                self._gathered.wait(left_ns / 1e9)
+            with self._lock:
+                batch, self._dirty = self._dirty, {}
+                answered, self._requests = self._requests, 0
+                self._gathered.clear()
+            began_ns = self._clock.monotonic_ns()
+            durable = [
+                -1 if partition.offline else self._sync(opened)
+                for partition, opened in batch.items()
+            ]
+            now_ns = self._clock.monotonic_ns()
+            with self._lock:
+                self._gathers = answered + self._requests
+                share_ns = (now_ns - began_ns) * self.gather_percent // 100
+                self._gathers_until_ns = now_ns + min(share_ns, GATHER_NS_MAX)
+                self._gathered.clear()
+            try:
+                self._loop.call_soon_threadsafe(self._done, batch, durable)
+            except RuntimeError:
+                log.debug("the event loop ended during a flush")
 
-    def _flush(self, batch: list[Partition], logs: list[Any]) -> None:
-        """In the thread: sync each log, tell the loop how far each is durable."""
-        durable = [self._sync(opened) for opened in logs]
-        try:
-            self._loop.call_soon_threadsafe(self._done, batch, logs, durable)
-        except RuntimeError:
-            log.debug("the event loop ended during a flush")
-
-    def _done(self, batch: list[Partition], logs: list[Any], durable: list[int]) -> None:
+    def _done(self, batch: dict[Partition, Any], durable: list[int]) -> None:
         self._under_way = False
         self.flushes += 1
-        for partition, opened, offset in zip(batch, logs, durable, strict=True):
+        for (partition, opened), offset in zip(batch.items(), durable, strict=True):
             if partition.log is None:
                 continue  # deleted, or its directory failed: who waits has been told
             if partition.log is not opened:
@@ -188,5 +219,5 @@ class Flusher:
         """Finish the flush under way. Twice is fine."""
         thread, self._thread = self._thread, None
         if thread is not None:
-            self._jobs.put(None)
+            self._calls.put(False)
             thread.join()

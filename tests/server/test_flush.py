@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from kafka_py.replication.purgatory import AppendPurgatory
+from kafka_py.server import flush
 from kafka_py.server.flush import CREDIT_MAX, CREDIT_MIN, LONG_COST, SLOW_COST, Flusher
 from kafka_py.testing.clock import VirtualClock
 from kcore.errors import LogFailed
@@ -33,11 +35,15 @@ class DiskLog:
         self.closed = False
         self.go_on = threading.Event()
         self.go_on.set()
+        #: Whether each flush needs a `go_on` of its own.
+        self.each_waits = False
 
     def flush(self) -> int:
         end_offset = self.log_end_offset
         self.begun += 1
         assert self.go_on.wait(PATIENCE_S)
+        if self.each_waits:
+            self.go_on.clear()
         self.flushes += 1
         if self.clock is not None:
             self.clock.advance(self.takes_us / 1000)
@@ -86,7 +92,7 @@ class Request:
 class Case:
     """A flusher in a running loop, and its partitions."""
 
-    def __init__(self, policy: str = "group", group_ms: int = 0) -> None:
+    def __init__(self, policy: str = "group", group_ms: int = 0, gather_percent: int = 0) -> None:
         self.replicas = Replicas()
         self.progressed = 0
         self.clock = VirtualClock()
@@ -98,6 +104,7 @@ class Case:
             progressed=self.count,
             clock=self.clock,
             inline_us_max=100,
+            gather_percent=gather_percent,
         )
 
     def count(self) -> None:
@@ -170,9 +177,9 @@ def test_a_request_is_not_answered_by_a_flush_that_began_before_it() -> None:
         answered_first: list[bool] = []
         real = case.flusher._done
 
-        def done(batch: Any, logs: Any, durable: Any) -> None:
+        def done(batch: Any, durable: Any) -> None:
             log.go_on.clear()
-            real(batch, logs, durable)
+            real(batch, durable)
             answered_first.append(second.answered)
 
         case.flusher._done = done  # type: ignore[method-assign]
@@ -182,6 +189,53 @@ def test_a_request_is_not_answered_by_a_flush_that_began_before_it() -> None:
         assert answered_first == [False]
         log.go_on.set()
         await until(lambda: second.answered)
+        case.flusher.close()
+
+    run(test)
+
+
+def test_a_flush_waits_for_those_whom_the_last_one_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        case = Case(gather_percent=100_000_000)
+        partition, log = case.partition()
+        monkeypatch.setattr(flush, "GATHER_NS_MAX", int(PATIENCE_S * 1e9))
+        log.go_on.clear()
+        first = [case.append(partition) for _ in range(3)]
+        await until(lambda: log.begun == 1)
+        meanwhile = case.append(partition)
+        log.each_waits = True
+        log.go_on.set()
+        await until(lambda: all(one.answered for one in first))
+        # Three were answered and one came meanwhile, so four are waited for ...
+        again = [case.append(partition) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        assert log.begun == 1
+        again.append(case.append(partition))
+        await until(lambda: log.begun == 2)
+        monkeypatch.setattr(flush, "GATHER_NS_MAX", 1_000_000)
+        log.each_waits = False
+        log.go_on.set()
+        await until(lambda: all(one.answered for one in (meanwhile, *again)))
+        assert log.flushes == 2
+        # ... but not for ever: the other three stay away.
+        alone = case.append(partition)
+        await until(lambda: alone.answered)
+        assert log.flushes == 3
+        case.flusher.close()
+
+    run(test)
+
+
+def test_a_flush_waits_for_nobody_where_that_is_off() -> None:
+    async def test() -> None:
+        case = Case(gather_percent=0)
+        partition, _ = case.partition()
+        for _ in range(3):
+            request = case.append(partition)
+            await until(functools.partial(getattr, request, "answered"))
+        assert case.flusher._gathers_until_ns <= case.clock.monotonic_ns()
         case.flusher.close()
 
     run(test)
