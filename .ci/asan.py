@@ -25,6 +25,9 @@ TESTS = (
     "tests/fuzz",
     "tests/coordinator/offsets",
     "tests/coordinator/test_loading.py",
+    "tests/test_event_loop.py",
+    "tests/server/test_connection.py",
+    "tests/server/test_limits.py",
 )
 
 
