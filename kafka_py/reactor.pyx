@@ -193,11 +193,14 @@ cdef class Reactor:
         cdef int count
         cdef double until = 0, left
         cdef list others
-        self.wanted = False
         if timeout is not None:
             left = timeout
             until = monotonic() + left if left > 0 else 0
             wait_ms = 0 if left <= 0 else <int>min(left * 1000 + 0.999, <double>WAIT_MS_MAX)
+        if self.wanted:
+            # Scheduled since the loop has worked out its timeout (by a finalizer, say), or shortly before.
+            wait_ms = 0
+        self.wanted = False
         while True:
             with nogil:
                 count = epoll_wait(self.epoll_fd, self.events, EVENTS_MAX, wait_ms)

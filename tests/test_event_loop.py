@@ -119,6 +119,12 @@ def test_a_wait_ends_when_the_time_is_over() -> None:
     assert 0.045 < time.monotonic() - before < 5
     assert reactor.poll(0) == []
     assert reactor.poll(-1) == []
+    # What was scheduled after the loop had worked out how long it may wait ends the wait as well.
+    reactor.wanted = True
+    before = time.monotonic()
+    assert reactor.poll(30) == []
+    assert time.monotonic() - before < 15
+    assert not reactor.wanted
 
 
 def test_a_descriptor_unregistered_by_a_callback_of_the_same_look_is_passed_over() -> None:
