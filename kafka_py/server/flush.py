@@ -169,25 +169,28 @@ class Flusher:
             left_ns = self._gathers_until_ns - self._clock.monotonic_ns()
             if left_ns > 0:
                 self._gathered.wait(left_ns / 1e9)
-            with self._lock:
-                batch, self._dirty = self._dirty, {}
-                answered, self._requests = self._requests, 0
-                self._gathered.clear()
-            began_ns = self._clock.monotonic_ns()
-            durable = [
-                -1 if partition.offline else self._sync(opened)
-                for partition, opened in batch.items()
-            ]
-            now_ns = self._clock.monotonic_ns()
-            with self._lock:
-                self._gathers = answered + self._requests
-                share_ns = (now_ns - began_ns) * self.gather_percent // 100
-                self._gathers_until_ns = now_ns + min(share_ns, GATHER_NS_MAX)
-                self._gathered.clear()
-            try:
-                self._loop.call_soon_threadsafe(self._done, batch, durable)
-            except RuntimeError:
-                log.debug("the event loop ended during a flush")
+            self._flush()
+
+    def _flush(self) -> None:
+        """In the thread: sync each log that waits, tell the loop how far each is durable."""
+        with self._lock:
+            batch, self._dirty = self._dirty, {}
+            answered, self._requests = self._requests, 0
+            self._gathered.clear()
+        began_ns = self._clock.monotonic_ns()
+        durable = [
+            -1 if partition.offline else self._sync(opened) for partition, opened in batch.items()
+        ]
+        now_ns = self._clock.monotonic_ns()
+        with self._lock:
+            self._gathers = answered + self._requests
+            share_ns = (now_ns - began_ns) * self.gather_percent // 100
+            self._gathers_until_ns = now_ns + min(share_ns, GATHER_NS_MAX)
+            self._gathered.clear()
+        try:
+            self._loop.call_soon_threadsafe(self._done, batch, durable)
+        except RuntimeError:
+            log.debug("the event loop ended during a flush")
 
     def _done(self, batch: dict[Partition, Any], durable: list[int]) -> None:
         self._under_way = False
