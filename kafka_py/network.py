@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from kafka_py.event_loop import reactor_of
-from kafka_py.reactor import Door
+from kafka_py.reactor import Acceptor
 from kcore.values import frozen
 
 __all__ = ["AddressInUse", "Bound", "Network", "RealNetwork", "Sockets"]
@@ -74,15 +74,15 @@ class _Listener:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._door: Door | None = None
+        self._acceptor: Acceptor | None = None
         self.port: int = sock.getsockname()[1]
 
     async def serve(self, guest: Callable[[], Any]) -> None:
-        self._door = Door(reactor_of(asyncio.get_running_loop()), self._socket, guest)
+        self._acceptor = Acceptor(reactor_of(asyncio.get_running_loop()), self._socket, guest)
 
     def close(self) -> None:
-        if self._door is not None:
-            self._door.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         else:
             self._socket.close()
 

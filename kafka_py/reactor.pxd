@@ -50,7 +50,7 @@ cdef class Reactor:
     cdef list serve(self, int count)
 
 
-cdef class Door(Watched):
+cdef class Acceptor(Watched):
     cdef Reactor reactor
     cdef object sock
     cdef object factory

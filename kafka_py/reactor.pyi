@@ -25,7 +25,7 @@ class Reactor:
     def turn(self) -> None:
         """One look without waiting."""
 
-class Door(Watched):
+class Acceptor(Watched):
     """A listening socket: each connection that comes is handed to a guest of its own."""
 
     def __init__(

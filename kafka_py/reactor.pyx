@@ -228,7 +228,7 @@ cdef class Reactor:
             self.serve(count)
 
 
-cdef class Door(Watched):
+cdef class Acceptor(Watched):
     """A listening socket: each connection that comes is handed to a guest of its own.
 
     ``factory()`` makes a :class:`Watched`. Where the machine has no descriptors left, nobody is accepted for a second.

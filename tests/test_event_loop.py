@@ -16,7 +16,7 @@ import pytest
 from kafka_py import Broker
 from kafka_py.event_loop import ReactorLoop, new_event_loop, reactor_of, run
 from kafka_py.network import DEFAULT_SOCKETS, RealNetwork, Sockets
-from kafka_py.reactor import REST_S, Door, Reactor
+from kafka_py.reactor import REST_S, Acceptor, Reactor
 
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 7, -1)
 """A whole request: ApiVersions v0, correlation id 7, null client id."""
@@ -279,7 +279,7 @@ def test_without_descriptors_nobody_is_accepted_for_a_while(code: str) -> None:
         served += 1
         raise RuntimeError("a guest that cannot be made loses its own connection alone")
 
-    door = Door(reactor, full, guest)
+    acceptor = Acceptor(reactor, full, guest)
     with socket.create_connection(listener.getsockname(), timeout=30) as client:
         reactor.turn()
         reactor.turn()
@@ -295,7 +295,7 @@ def test_without_descriptors_nobody_is_accepted_for_a_while(code: str) -> None:
     with socket.create_connection(listener.getsockname(), timeout=30):
         reactor.turn()
         assert served == 2
-    door.close()
-    door.close()
+    acceptor.close()
+    acceptor.close()
     again()
     assert reactor.poll(0) == []

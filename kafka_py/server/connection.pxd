@@ -7,7 +7,7 @@ from kafka_py.reactor cimport Reactor, Turns
 from kafka_py.server.blocks cimport Block, Blocks
 from kafka_py.server.fast_path cimport FastPath
 from kafka_py.server.fetch_session cimport FetchSession
-from kafka_py.server.line cimport Line
+from kafka_py.server.channel cimport Channel
 from kafka_py.server.replies cimport Reply
 
 cdef class Hub(Turns):
@@ -44,7 +44,7 @@ cdef class Hub(Turns):
     cdef int end_wakeup(self) except -1
 
 
-cdef class Connection(Line):
+cdef class Connection(Channel):
     cdef readonly Hub hub
     cdef readonly object listening
     cdef str address                    # the host as Java prints it

@@ -3,7 +3,7 @@
 
 Caveats first:
 
-* How bytes come and go is :mod:`kafka_py.server.line`'s business, where they are received into that of
+* How bytes come and go is :mod:`kafka_py.server.channel`'s business, where they are received into that of
   :mod:`kafka_py.server.blocks`. A block that a handler still reads from (a :class:`Body` is out) is given up and never
   written again.
 * Replies to what one receive brought go out together by one system call where the socket takes them. Fetches that its
@@ -25,7 +25,7 @@ from kafka_py.reactor cimport Reactor, Turns, monotonic
 from kafka_py.server.blocks cimport Block, Blocks, Body, Intake
 from kafka_py.server.fast_path cimport FastPath, skip_tags
 from kafka_py.server.fetch_session cimport FetchSession
-from kafka_py.server.line cimport Line
+from kafka_py.server.channel cimport Channel
 from kafka_py.server.outcomes cimport ANSWERED, BROKEN, DECLINED, HUNGRY, SILENT, WAITING
 from kafka_py.server.output cimport Output, put
 from kafka_py.server.replies cimport AppendReply, CommitReply, Reply
@@ -172,7 +172,7 @@ cdef class Hub(Turns):
                     self.mark(connection)
 
 
-cdef class Connection(Line):
+cdef class Connection(Channel):
     """One connection; made by the listener for every accept. All methods run on the event loop."""
 
     def __init__(self, Hub hub, listening):
@@ -192,7 +192,7 @@ cdef class Connection(Line):
         self.inflight_requests_max = hub.limits.inflight_requests_max
         self.unsent_bytes_max = hub.limits.unsent_bytes_max
 
-    # The line's events
+    # The channel's events
 
     cdef int opened(self) except -1:
         """Limits may refuse the newcomer at once."""

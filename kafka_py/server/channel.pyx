@@ -23,7 +23,7 @@ cdef extern from "<sys/socket.h>" nogil:
     int MSG_DONTWAIT
 
 
-cdef class Line(Peer):
+cdef class Channel(Peer):
     """See the module's text. All methods run on the event loop."""
 
     def __dealloc__(self):
@@ -41,7 +41,7 @@ cdef class Line(Peer):
         raise AssertionError("a connection does this")
 
     cdef bint half_closed(self) except -1:
-        """The peer sends no more: whether the line stays until what is left to say is said."""
+        """The peer sends no more: whether the channel stays until what is left to say is said."""
         raise AssertionError("a connection does this")
 
     cdef int drained(self) except -1:
@@ -49,7 +49,7 @@ cdef class Line(Peer):
         raise AssertionError("a connection does this")
 
     def finish_closing(self):
-        """The line is down: give everything back. Twice is fine."""
+        """the channel is down: give everything back. Twice is fine."""
         raise AssertionError("a connection does this")
 
     # A socket of the reactor

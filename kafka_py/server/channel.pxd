@@ -8,7 +8,7 @@ from kafka_py.server.output cimport Output
 from kafka_py.server.replies cimport Peer
 
 
-cdef class Line(Peer):
+cdef class Channel(Peer):
     cdef Reactor reactor                # whose socket this is, or ...
     cdef object transport               # ... the asyncio transport that brings and takes the bytes
     cdef readonly str host
