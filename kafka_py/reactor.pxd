@@ -38,6 +38,7 @@ cdef class Reactor:
     cdef PyObject** table               # Watched by file descriptor, references of ours, NULL where there is none
     cdef int capacity
     cdef list turning                   # Turns that asked to hear of this turn's end
+    cdef readonly bint serving          # within a look: who tells now is called at its end
     cdef public bint wanted             # the event loop has work of its own
     cdef public object later            # the loop's call_later
     cdef double now                     # monotonic seconds of the last look that found something

@@ -16,6 +16,7 @@ class Reactor:
     """Sockets served by compiled code. Raises OSError."""
 
     wanted: bool
+    serving: bool
     later: Callable[[float, Callable[[], object]], object] | None
     def __init__(self, epoll_fd: int = -1) -> None: ...
     def fileno(self) -> int:

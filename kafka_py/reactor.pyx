@@ -163,6 +163,7 @@ cdef class Reactor:
         cdef Turns turns
         cdef int i, fd
         self.now = monotonic()
+        self.serving = True
         for i in range(count):
             fd = self.events[i].data.fd
             if not 0 <= fd < self.capacity or self.table[fd] == NULL:
@@ -176,6 +177,7 @@ cdef class Reactor:
             except Exception:
                 log.exception("a socket's handler failed; it is not served any more")
                 self.unwatch(one)
+        self.serving = False
         if self.turning:
             turning = self.turning
             self.turning = []

@@ -3,6 +3,9 @@
 Order of a flush: the leader epochs' checkpoint; small files (indexes, snapshots) and the data of every
 segment with unsynced bytes, oldest first; the names in the directory last. Only then does the recovery
 point move, and only then may anybody rely on the offsets below it.
+
+Nearly always there is nothing but the active segment's data. Then :class:`TailSync` names the descriptor,
+so that a thread which never takes the GIL can sync it, and moves the recovery point afterwards.
 """
 
 from libc.stdint cimport int64_t
@@ -11,6 +14,8 @@ from kcore.log cimport Log
 from kcore.mapped_file cimport Mapping
 from kcore.segment cimport LogSlice, Segment, relieve_pool
 from kcore.syscalls cimport raise_errno
+
+import os
 
 from kcore import syscalls
 
@@ -79,6 +84,77 @@ def sync_all(Log log):
     if names:
         syscalls.fsync_dir(log.path)
     relieve_pool(None)
+
+
+cdef class TailSync:
+    """See durability.pxd."""
+
+    cdef bint cover(self) except -1:
+        """Whether one sync still makes everything durable that was appended until now; takes note of that."""
+        cdef Log log = self.log
+        if (
+            log.closed or log.active is not self.segment or self.segment.mapping is not self.mapping
+            or log.truncations != self.generation or not only_tail_unsynced(log)
+        ):
+            return False
+        self.target = log.log_end_offset
+        self.end = self.segment.end
+        return True
+
+    cdef int64_t done(self, int error) except? -1:
+        """The system call is over, ``error`` is its errno or 0; how far the log is durable now, -1: it is closed.
+
+        Raises LogFailed where the disk failed, now or meanwhile.
+        """
+        cdef Log log = self.log
+        if log.closed:
+            return -1
+        if error:
+            log.fail(OSError(error, os.strerror(error), self.mapping.path))
+        log.check_open()
+        self.mapping.synced = max(self.mapping.synced, self.end)
+        # A truncation during the sync has lowered the recovery point itself.
+        if self.generation == log.truncations:
+            self.segment.synced_end = max(self.segment.synced_end, self.end)
+            log.recovery_point = max(log.recovery_point, self.target)
+        relieve_pool(None)
+        return log.recovery_point
+
+
+cdef bint only_tail_unsynced(Log log) except -1:
+    """Whether the data of the active segment is all that a flush would have to sync.
+
+    Older segments are synced in their order, so the one before tells for all. A flush under way may be
+    about to sync names or small files that it has taken note of already.
+    """
+    cdef Py_ssize_t count = len(log.segment_list)
+    cdef Segment before
+    if log.names_dirty or log.unsynced or log.epochs_dirty or log.flush_lock.locked():
+        return False
+    if count > 1:
+        before = <Segment>log.segment_list[count - 2]
+        return before.synced_end >= before.end
+    return True
+
+
+cdef TailSync tail_sync(Log log):
+    """The sync that makes all of the log durable, None where that takes more than one. See durability.pxd."""
+    cdef TailSync made
+    cdef Mapping mapping
+    if log.closed or log.failure.offline:
+        return None
+    mapping = log.active.mapping
+    if mapping is None or not mapping.writable or not only_tail_unsynced(log):
+        return None
+    made = TailSync.__new__(TailSync)
+    made.log = log
+    made.segment = log.active
+    made.mapping = mapping
+    made.generation = log.truncations
+    made.target = log.log_end_offset
+    made.end = log.active.end
+    made.fd = -1 if syscalls.is_volatile(mapping.path) else mapping.fd
+    return made
 
 
 def is_cold(Log log, int64_t offset, Py_ssize_t bytes_max):

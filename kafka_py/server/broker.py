@@ -256,7 +256,7 @@ class Broker:
             replicas,
             policy=self.config["kafka_py.flush.policy"],
             group_ms=self.config["kafka_py.flush.group.ms"],
-            progressed=lambda: self._hub.work_off(),
+            answering=lambda: self._hub.begin_here(),
             clock=self._clock,
             inline_us_max=self.config["kafka_py.flush.inline.max.us"],
             gather_percent=self.config["kafka_py.flush.gather.percent"],

@@ -8,6 +8,7 @@ from kafka_py.server.blocks cimport Block, Blocks
 from kafka_py.server.fast_path cimport FastPath
 from kafka_py.server.fetch_session cimport FetchSession
 from kafka_py.server.channel cimport Channel
+from kafka_py.server.flush cimport Flusher
 from kafka_py.server.replies cimport Reply
 
 cdef class Hub(Turns):
@@ -16,9 +17,10 @@ cdef class Hub(Turns):
     cdef readonly object limits
     cdef readonly FastPath fast
     cdef public CommitPath commits      # None while the node has no coordinators
-    cdef readonly object flusher
+    cdef readonly Flusher flusher
     cdef readonly object appends
     cdef readonly object fetches
+    cdef Reactor reactor
     cdef object clock
     cdef object clock_now
     cdef object clock_monotonic

@@ -24,6 +24,8 @@ class Hub:
         fast: FastPath,
         flusher: Flusher,
     ) -> None: ...
+    def begin_here(self) -> None:
+        """Answers come, from outside of any connection."""
     def work_off(self) -> None:
         """Serve everyone who has something to send, now."""
     def touch_later(self) -> None:

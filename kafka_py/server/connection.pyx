@@ -32,6 +32,7 @@ from kafka_py.server.replies cimport AppendReply, CommitReply, Reply
 from kafka_py.server.waiting_fetch cimport WaitingFetch
 from kcore.endian cimport load_be16, load_be32
 
+from kafka_py.event_loop import reactor_of
 from kafka_py.protocol.errors import ErrorCode, ProtocolError
 from kafka_py.server.coordinators import java_address
 from kafka_py.server.grants import grants_of
@@ -75,6 +76,7 @@ cdef class Hub(Turns):
         self.dispatch = dispatch
         self.grants_of = grants_of(node)
         self.route = route
+        self.reactor = reactor_of(loop)
         self.blocks = Blocks()
         self.connections = set()
         self.dirty = []
@@ -116,6 +118,10 @@ cdef class Hub(Turns):
             ):
                 found.append(connection)
         return found
+
+    def begin_here(self):
+        """Answers come, from outside of any connection: they are sent when the reactor's look is over."""
+        self.begin(self.reactor)
 
     async def drained(self):
         """Wait until no connection is left."""
@@ -386,9 +392,8 @@ cdef class Connection(Channel):
                 self.wait(waiting, n)
                 for partition, end_offset in waiting.waits:
                     hub.appends.watch(waiting, partition, end_offset)
-                if (
-                    hub.alone_for >= ALONE_MIN and n <= ALONE_BYTES_MAX and waiting.waiting == 1
-                    and hub.flusher.at_once(waiting.waits[0][0])
+                if waiting.waiting == 1 and hub.flusher.at_once(
+                    waiting.waits[0][0], hub.alone_for >= ALONE_MIN and n <= ALONE_BYTES_MAX
                 ):
                     return 0
                 for partition, end_offset in waiting.waits:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kafka_py.replication.purgatory import AppendPurgatory
-from kafka_py.server import flush
 from kafka_py.server.flush import CREDIT_MAX, CREDIT_MIN, LONG_COST, SLOW_COST, Flusher
 from kafka_py.testing.clock import VirtualClock
 from kcore.errors import LogFailed
@@ -94,21 +93,21 @@ class Case:
 
     def __init__(self, policy: str = "group", group_ms: int = 0, gather_percent: int = 0) -> None:
         self.replicas = Replicas()
-        self.progressed = 0
+        self.answered_for = 0
         self.clock = VirtualClock()
         self.flusher = Flusher(
             asyncio.get_running_loop(),
             self.replicas,  # type: ignore[arg-type]
             policy=policy,
             group_ms=group_ms,
-            progressed=self.count,
+            answering=self.count,
             clock=self.clock,
             inline_us_max=100,
             gather_percent=gather_percent,
         )
 
     def count(self) -> None:
-        self.progressed += 1
+        self.answered_for += 1
 
     def partition(self, name: str = "t") -> tuple[Any, DiskLog]:
         log = DiskLog(name)
@@ -143,7 +142,7 @@ def test_appends_of_one_wake_up_share_a_flush() -> None:
         requests = [case.append(partition) for _ in range(20)]
         assert not any(one.answered for one in requests)
         await until(lambda: all(one.answered for one in requests))
-        assert (log.flushes, case.flusher.flushes, case.progressed) == (1, 1, 1)
+        assert (log.flushes, case.flusher.flushes, case.answered_for) == (1, 1, 1)
         case.flusher.close()
 
     run(test)
@@ -171,22 +170,14 @@ def test_a_request_is_not_answered_by_a_flush_that_began_before_it() -> None:
         case = Case()
         partition, log = case.partition()
         log.go_on.clear()
+        log.each_waits = True
         first = case.append(partition)
         await until(lambda: log.begun == 1)
         second = case.append(partition)
-        answered_first: list[bool] = []
-        real = case.flusher._done
-
-        def done(batch: Any, durable: Any) -> None:
-            log.go_on.clear()
-            real(batch, durable)
-            answered_first.append(second.answered)
-
-        case.flusher._done = done  # type: ignore[method-assign]
         log.go_on.set()
-        await until(lambda: bool(answered_first))
-        assert first.answered
-        assert answered_first == [False]
+        await until(lambda: first.answered)
+        await until(lambda: log.begun == 2)
+        assert not second.answered
         log.go_on.set()
         await until(lambda: second.answered)
         case.flusher.close()
@@ -194,13 +185,11 @@ def test_a_request_is_not_answered_by_a_flush_that_began_before_it() -> None:
     run(test)
 
 
-def test_a_flush_waits_for_those_whom_the_last_one_answered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_flush_waits_for_those_whom_the_last_one_answered() -> None:
     async def test() -> None:
         case = Case(gather_percent=100_000_000)
         partition, log = case.partition()
-        monkeypatch.setattr(flush, "GATHER_NS_MAX", int(PATIENCE_S * 1e9))
+        case.flusher.syncs.gather_ns_max = int(PATIENCE_S * 1e9)
         log.go_on.clear()
         first = [case.append(partition) for _ in range(3)]
         await until(lambda: log.begun == 1)
@@ -214,7 +203,7 @@ def test_a_flush_waits_for_those_whom_the_last_one_answered(
         assert log.begun == 1
         again.append(case.append(partition))
         await until(lambda: log.begun == 2)
-        monkeypatch.setattr(flush, "GATHER_NS_MAX", 1_000_000)
+        case.flusher.syncs.gather_ns_max = 1_000_000
         log.each_waits = False
         log.go_on.set()
         await until(lambda: all(one.answered for one in (meanwhile, *again)))
@@ -231,11 +220,17 @@ def test_a_flush_waits_for_those_whom_the_last_one_answered(
 def test_a_flush_waits_for_nobody_where_that_is_off() -> None:
     async def test() -> None:
         case = Case(gather_percent=0)
-        partition, _ = case.partition()
-        for _ in range(3):
-            request = case.append(partition)
-            await until(functools.partial(getattr, request, "answered"))
-        assert case.flusher._gathers_until_ns <= case.clock.monotonic_ns()
+        partition, log = case.partition()
+        case.flusher.syncs.gather_ns_max = int(PATIENCE_S * 1e9)
+        log.go_on.clear()
+        first = [case.append(partition) for _ in range(3)]
+        await until(lambda: log.begun == 1)
+        log.go_on.set()
+        await until(lambda: all(one.answered for one in first))
+        began = time.monotonic()
+        alone = case.append(partition)
+        await until(functools.partial(getattr, alone, "answered"))
+        assert time.monotonic() - began < PATIENCE_S / 2
         case.flusher.close()
 
     run(test)
@@ -333,13 +328,10 @@ def test_a_group_waits_for_its_time() -> None:
         case = Case(group_ms=40)
         partition, log = case.partition()
         due: list[tuple[float, Callable[[], None]]] = []
-        loop: Any = case.flusher._loop
-        held = SimpleNamespace(
-            call_later=lambda delay_s, call: due.append((delay_s, call)),
-            call_soon_threadsafe=loop.call_soon_threadsafe,
-        )
-        case.flusher._loop = held  # type: ignore[assignment]
-        first, second = case.append(partition), case.append(partition)
+        loop = asyncio.get_running_loop()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "call_later", lambda delay_s, call: due.append((delay_s, call)))
+            first, second = case.append(partition), case.append(partition)
         await asyncio.sleep(0.01)
         ((delay_s, call),) = due
         assert (delay_s, log.begun) == (0.04, 0)
@@ -406,43 +398,43 @@ def test_the_loop_flushes_itself_once_the_disk_was_fast_for_a_while() -> None:
         case = Case()
         partition, log = case.partition()
         await flush_often(case, partition, CREDIT_MIN - 1)
-        assert not case.flusher.at_once(partition)
+        assert not case.flusher.at_once(partition, True)
         await flush_often(case, partition, 1)
         request = waits(case, partition)
-        assert case.flusher.at_once(partition)
+        assert case.flusher.at_once(partition, True)
         assert request.answered
         assert (log.recovery_point, case.flusher.flushes_at_once) == (CREDIT_MIN + 1, 1)
         # Slower than the limit: the thread again, until so many more were fast.
         log.takes_us = 150
         waits(case, partition)
-        assert case.flusher.at_once(partition)
-        assert not case.flusher.at_once(partition)
+        assert case.flusher.at_once(partition, True)
+        assert not case.flusher.at_once(partition, True)
         log.takes_us = 50
         await flush_often(case, partition, SLOW_COST - 1)
         waits(case, partition)
-        assert case.flusher.at_once(partition)
+        assert case.flusher.at_once(partition, True)
         # A disk that has long been fast may be slow now and then.
         await flush_often(case, partition, 2 * CREDIT_MAX)
         log.takes_us = 3999
         for _ in range((CREDIT_MAX - CREDIT_MIN) // SLOW_COST + 1):
             waits(case, partition)
-            assert case.flusher.at_once(partition)
-        assert not case.flusher.at_once(partition)
+            assert case.flusher.at_once(partition, True)
+        assert not case.flusher.at_once(partition, True)
         # One that has been slow for long is not the slower to become fast.
         await flush_often(case, partition, 100)
         log.takes_us = 50
         await flush_often(case, partition, CREDIT_MIN)
         waits(case, partition)
-        assert case.flusher.at_once(partition)
+        assert case.flusher.at_once(partition, True)
         # Very slow: for much longer.
         log.takes_us = 4001
         waits(case, partition)
-        assert case.flusher.at_once(partition)
+        assert case.flusher.at_once(partition, True)
         log.takes_us = 50
         await flush_often(case, partition, CREDIT_MIN + LONG_COST - 1)
-        assert not case.flusher.at_once(partition)
+        assert not case.flusher.at_once(partition, True)
         await flush_often(case, partition, 1)
-        assert case.flusher.at_once(partition)
+        assert case.flusher.at_once(partition, True)
         case.flusher.close()
 
     run(test)
@@ -455,22 +447,22 @@ def test_the_loop_leaves_to_the_thread_what_others_wait_for() -> None:
         await flush_often(case, partition, CREDIT_MIN)
         log.go_on.clear()
         case.append(partition)
-        assert not case.flusher.at_once(partition)
+        assert not case.flusher.at_once(partition, True)
         await until(lambda: log.begun == CREDIT_MIN + 1)
-        assert not case.flusher.at_once(partition)
+        assert not case.flusher.at_once(partition, True)
         log.go_on.set()
         await until(lambda: log.recovery_point == log.log_end_offset)
-        await until(lambda: not case.flusher._under_way)
+        await until(lambda: not case.flusher.syncs.busy)
         case.flusher.group_ms = 5
-        assert not case.flusher.at_once(partition)
+        assert not case.flusher.at_once(partition, True)
         case.flusher.group_ms = 0
         case.flusher.policy = "none"
-        assert not case.flusher.at_once(partition)
+        assert not case.flusher.at_once(partition, True)
         case.flusher.policy = "group"
         partition.offline = True
-        assert not case.flusher.at_once(partition)
+        assert not case.flusher.at_once(partition, True)
         partition.offline = False
-        assert case.flusher.at_once(partition)
+        assert case.flusher.at_once(partition, True)
         case.flusher.close()
 
     run(test)
@@ -483,7 +475,7 @@ def test_a_flush_of_the_loop_that_fails_acknowledges_nothing() -> None:
         await flush_often(case, partition, CREDIT_MIN)
         log.broken = True
         request = waits(case, partition)
-        assert case.flusher.at_once(partition)
+        assert case.flusher.at_once(partition, True)
         assert not request.answered
         case.flusher.close()
 
