@@ -11,8 +11,13 @@ def inject(call: str, nth: int, errno: int, times: int = 1) -> None:
     errno 0 on "pwrite" means a short write (half the bytes), which the wrapper must finish.
     Raises KeyError for a name that is not in CALLS."""
 
+def hold(call: str, nth: int = 1) -> None:
+    """The nth call of that kind and all later ones wait until clear(): a disk that hangs.
+
+    For calls made without the GIL, as both syncs are. Raises KeyError for an unknown name."""
+
 def clear() -> None:
-    """Removes every injected failure; the counters go on."""
+    """Removes every injected failure and lets go what is held; the counters go on."""
 
 def counts() -> dict[str, int]:
     """How often each call was made since the process started."""

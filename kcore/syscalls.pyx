@@ -33,6 +33,7 @@ cdef extern from *:
     #include <stdio.h>
     #include <sys/mman.h>
     #include <sys/stat.h>
+    #include <time.h>
     #include <unistd.h>
 
     #define KCORE_CALLS 14
@@ -42,11 +43,18 @@ cdef extern from *:
     static int kcore_fail_errno[KCORE_CALLS];
     static int kcore_armed = 0;
     static long kcore_fired_count = 0;
+    static long kcore_hold_from[KCORE_CALLS];      /* 0: none is held */
 
     /* 0: go on; -1: errno is set, answer -1; 1: a short write is wanted. */
     static int kcore_gate(int kind) {
         long n = __atomic_add_fetch(&kcore_calls[kind], 1, __ATOMIC_RELAXED);
         if (__builtin_expect(!__atomic_load_n(&kcore_armed, __ATOMIC_RELAXED), 1)) return 0;
+        long hold = __atomic_load_n(&kcore_hold_from[kind], __ATOMIC_RELAXED);
+        while (hold && n >= hold) {
+            struct timespec moment = {0, 200000};
+            nanosleep(&moment, NULL);
+            hold = __atomic_load_n(&kcore_hold_from[kind], __ATOMIC_RELAXED);
+        }
         if (n < kcore_fail_from[kind] || n >= kcore_fail_until[kind]) return 0;
         __atomic_add_fetch(&kcore_fired_count, 1, __ATOMIC_RELAXED);
         if (kcore_fail_errno[kind] == 0) return 1;
@@ -136,6 +144,7 @@ cdef extern from *:
     int kcore_fail_errno[14]
     int kcore_armed
     long kcore_fired_count
+    long kcore_hold_from[14]
     int kcore_open(const char* path, int flags, int mode) noexcept nogil
     int kcore_close(int fd) noexcept nogil
     Py_ssize_t kcore_pwrite(int fd, const void* data, Py_ssize_t size, int64_t position) noexcept nogil
@@ -243,8 +252,20 @@ def inject(str call, long nth, int errno, long times=1):
     kcore_armed = 1
 
 
+def hold(str call, long nth=1):
+    """The nth call (1 = the next one) of that kind and all later ones wait until clear(): a disk that hangs.
+
+    For calls that are made without the GIL, as both syncs are.
+    """
+    global kcore_armed
+    if nth < 1:
+        raise ValueError("nth counts from 1")
+    kcore_hold_from[KINDS[call]] = kcore_calls[KINDS[call]] + nth
+    kcore_armed = 1
+
+
 def clear():
-    """Remove every injected failure."""
+    """Remove every injected failure and let go what is held."""
     global kcore_armed, kcore_fired_count
     cdef int kind
     kcore_armed = 0
@@ -252,6 +273,7 @@ def clear():
     for kind in range(CALLS_COUNT):
         kcore_fail_from[kind] = 0
         kcore_fail_until[kind] = 0
+        kcore_hold_from[kind] = 0
 
 
 def counts():

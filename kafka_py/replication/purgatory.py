@@ -1,3 +1,4 @@
+# cython: annotation_typing=False
 """Requests that wait: fetches for bytes, acks=all appends for an offset.
 
 Deadlines are monotonic milliseconds.

@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from kafka_py.coordinator.offsets.commit_path cimport CommitPath
 from kafka_py.reactor cimport Reactor, Turns
+from kafka_py.replication.purgatory cimport AppendPurgatory, FetchPurgatory
 from kafka_py.server.blocks cimport Block, Blocks
 from kafka_py.server.fast_path cimport FastPath
 from kafka_py.server.fetch_session cimport FetchSession
@@ -18,8 +19,8 @@ cdef class Hub(Turns):
     cdef readonly FastPath fast
     cdef public CommitPath commits      # None while the node has no coordinators
     cdef readonly Flusher flusher
-    cdef readonly object appends
-    cdef readonly object fetches
+    cdef readonly AppendPurgatory appends
+    cdef readonly FetchPurgatory fetches
     cdef Reactor reactor
     cdef object clock
     cdef object clock_now

@@ -148,7 +148,7 @@ cdef class Hub(Turns):
         cdef int rounds = 0
         try:
             while True:
-                if self.fetches.has_touched:
+                if self.fetches._touched:
                     self.fetches.work_off()
                 if not self.dirty:
                     break

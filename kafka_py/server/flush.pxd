@@ -3,6 +3,7 @@
 from libc.stdint cimport uint32_t
 
 from kafka_py.reactor cimport Reactor, Turns, Watched
+from kafka_py.replication.purgatory cimport AppendPurgatory
 from kafka_py.server.sync_thread cimport SyncThread
 
 
@@ -20,7 +21,7 @@ cdef class Flusher(Watched):
     cdef readonly int credit
     cdef object loop
     cdef Reactor reactor
-    cdef object appends                 # AppendPurgatory
+    cdef AppendPurgatory appends
     cdef object answering
     cdef object clock
     cdef Kick kicks

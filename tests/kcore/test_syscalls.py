@@ -2,6 +2,8 @@
 
 import errno
 import os
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from kcore import syscalls
 from kcore.batch_builder import build
 from kcore.log import Log
 from kcore.log_config import LogConfig
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(autouse=True)
@@ -67,11 +70,30 @@ def test_the_nth_call_of_a_kind_fails(tmp_path: Path) -> None:
     assert syscalls.read_file(str(tmp_path / "a")) == b"3"
 
 
+def test_calls_of_a_kind_are_held_from_the_nth_on(tmp_path: Path) -> None:
+    path = str(tmp_path / "a")
+    syscalls.hold("fsync", 2)
+    syscalls.write_file(path, b"1")
+    before = syscalls.counts()["fsync"]
+    thread = threading.Thread(target=syscalls.write_file, args=(path, b"2"))
+    thread.start()
+    while syscalls.counts()["fsync"] == before:
+        time.sleep(0.001)
+    thread.join(0.05)
+    assert thread.is_alive()
+    assert syscalls.read_file(path) == b"2"
+    syscalls.clear()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+
+
 def test_unknown_names_and_counts_are_refused() -> None:
     with pytest.raises(KeyError):
         syscalls.inject("fork", 1, errno.EIO)
     with pytest.raises(ValueError, match="count from 1"):
         syscalls.inject("open", 0, errno.EIO)
+    with pytest.raises(ValueError, match="counts from 1"):
+        syscalls.hold("open", 0)
 
 
 @pytest.mark.parametrize("call", ["open", "pwrite", "fsync", "rename"])

@@ -6,9 +6,9 @@ import contextlib
 import logging
 import socket
 import struct
-import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +20,7 @@ from kafka_py.server import dispatch
 from kafka_py.server.broker import Broker
 from kafka_py.server.limits import Limits
 from kafka_py.testing.clock import VirtualClock
+from kcore import syscalls
 from kcore.values import replace
 from tests.server.conftest import make_topic, on_loop
 from tests.server.messages import batch, fetch, produce
@@ -390,23 +391,16 @@ def test_a_begun_frame_has_its_time_from_when_it_is_read_again(small: Broker) ->
 @pytest.mark.parametrize(
     "name", ["kafka_py.connection.inflight.bytes.max", "queued.max.request.bytes"]
 )
-def test_bytes_in_work_stop_the_reading(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_in_work_stop_the_reading(name: str, tmp_path: Path) -> None:
     """Produces that wait for the disk are bytes in work, of a connection and of all."""
     with (
-        Broker({name: "3000", "socket.request.max.bytes": "3000"}) as broker,
+        Broker({name: "3000", "socket.request.max.bytes": "3000"}, data=tmp_path) as broker,
         contextlib.ExitStack() as stack,
     ):
-        release = threading.Event()
-        flusher = broker.node.flusher
-        real = flusher._flush
-
-        def slow() -> None:
-            release.wait(2 * PATIENCE_S)
-            real()
-
+        stack.callback(syscalls.clear)
         wires = [stack.enter_context(Served(broker)) for _ in range(3)]
         make_topic(wires[0], "bytes")
-        monkeypatch.setattr(flusher, "_flush", slow)
+        syscalls.hold("fdatasync")
         for wire in wires:
             for _ in range(20):
                 wire.send(produce("bytes", batch(1, 900), acks=-1), 9)
@@ -420,13 +414,13 @@ def test_bytes_in_work_stop_the_reading(name: str, monkeypatch: pytest.MonkeyPat
         if name.startswith("queued"):
             # One request of each connection is always taken, so that none starves.
             assert broker._hub.inflight_bytes <= 3000 + 3 * 1100
-        release.set()
+        syscalls.clear()
         for wire in wires:
             for _ in range(20):
                 assert wire.receive().responses[0].partition_responses[0].error_code == 0
         assert broker._hub.inflight_bytes == 0
         # A connection that goes gives its bytes back.
-        release.clear()
+        syscalls.hold("fdatasync")
         for wire in wires:
             wire.send(produce("bytes", batch(1, 900), acks=-1), 9)
         eventually(lambda: broker._hub.inflight_bytes > 2000)
@@ -434,7 +428,6 @@ def test_bytes_in_work_stop_the_reading(name: str, monkeypatch: pytest.MonkeyPat
             wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             wire.socket.close()
         eventually(lambda: broker._hub.inflight_bytes == 0)
-        release.set()
 
 
 # --------------------------------------------------------------------------------- broken handlers

@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,17 +20,31 @@ import pytest
 from kafka_py.protocol.framing import encode_request
 from kafka_py.protocol.produce import ProduceResponse
 from kafka_py.server.broker import Broker
-from kcore import RecordBatch, batches, build
+from kcore import RecordBatch, batches, build, syscalls
 from kcore.crc32c import crc32c
 from tests.server.conftest import make_topic, on_loop
 from tests.server.messages import batch, fetch, produce
 from tests.server.wire import Wire
-from tests.waiting import FOREVER_MS, PATIENCE_S
+from tests.waiting import FOREVER_MS, PATIENCE_S, eventually
 
 VERSIONS = range(3, 14)
 AT_CRC = 17
 AT_ATTRIBUTES = 21
 AT_RECORDS = 61
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One with a directory of its own, so that acks=all waits for the disk."""
+    with Broker(data=tmp_path_factory.mktemp("produce")) as running:
+        yield running
+
+
+@pytest.fixture
+def healed() -> Iterator[None]:
+    """The disk goes on, whatever a test did to it."""
+    yield
+    syscalls.clear()
 
 
 class Paths(Wire):
@@ -417,25 +431,15 @@ def test_flush_messages(broker: Broker, new_topic: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("general", [False, True])
-def test_a_slow_disk_times_out(
-    broker: Broker, topic: str, general: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_disk_times_out(broker: Broker, topic: str, general: bool, healed: None) -> None:
     """Not durable in time is REQUEST_TIMED_OUT; the records are there all the same."""
-    flusher = broker.node.flusher
-    release = threading.Event()
-    real = flusher._flush
-
-    def slow() -> None:
-        release.wait(2 * PATIENCE_S)
-        real()
-
-    monkeypatch.setattr(flusher, "_flush", slow)
+    syscalls.hold("fdatasync")
     with Paths(broker, general) as wire:
         request = produce(topic, batch(), acks=-1)
         request.timeout_ms = 30
         said = only(wire.call(request, 9))
         assert (said.error_code, said.base_offset) == (7, -1)
-        release.set()
+        syscalls.clear()
         assert only(wire.call(produce(topic, batch(), acks=-1), 9)).base_offset == 1
 
 
@@ -446,36 +450,28 @@ def test_a_time_out_is_of_the_partitions_that_are_late(
     new_topic: Callable[..., Any],
     general: bool,
     lagging: bool,
-    monkeypatch: pytest.MonkeyPatch,
+    healed: None,
 ) -> None:
     """What the disk has is acknowledged, what it does not is not, whoever else is late."""
     name = f"late-{general}-{lagging}"
     new_topic(name, 3)
     replicas = broker.node.replicas
-    flushed, release = threading.Event(), threading.Event()
-    real = broker.node.flusher._flush
-
-    def slow() -> None:
-        replicas.partition(name, 0).log.flush()
-        flushed.set()
-        release.wait(2 * PATIENCE_S)
-        real()
-
     if lagging:
         last = replicas.partition(name, 2)
         on_loop(broker, lambda: lead(last, last.broker_id, 99))
-    monkeypatch.setattr(broker.node.flusher, "_flush", slow)
+    # The disk takes the first partition's records and hangs then.
+    syscalls.hold("fdatasync", 2)
     with Paths(broker, general) as wire:
         request = produce(name, batch(), batch(), batch(), acks=-1)
         request.timeout_ms = FOREVER_MS
         wire.send(request, 9)
-        assert flushed.wait(PATIENCE_S)
+        eventually(lambda: replicas.partition(name, 0).log.flushed_offset == 1)
         at_ms = broker._clock.monotonic_ms() + FOREVER_MS
         on_loop(broker, lambda: (replicas.appends.expire(at_ms), broker.node.touch()))
         said = wire.receive().responses[0].partition_responses
         assert [one.error_code for one in said] == [0, 7, 7]
         assert [one.base_offset for one in said] == [0, -1, -1]
-        release.set()
+        syscalls.clear()
 
 
 @pytest.mark.parametrize("general", [False, True])
