@@ -1,15 +1,17 @@
 # Which hosted partition a request names.
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int32_t, uint8_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t
 
 cdef enum:
-    SLOTS = 1024
+    SLOTS_MIN = 64
+    SLOTS_MAX = 65536           # 2 MiB
 
 # The partition that was found last for a hash; all NULL before the first one.
 cdef struct Slot:
     PyObject* key               # the topic's bytes
     PyObject* partition
+    uint32_t hash
     int32_t index
     bint by_id
 
@@ -18,9 +20,14 @@ cdef class Lookup:
     cdef dict by_name           # of the replica manager: {the topic's name, or its id: {index: Partition}}
     cdef dict by_id
     cdef bytes last_key
-    cdef Slot slots[SLOTS]
+    cdef Slot* slots
+    cdef uint32_t mask          # of a hash; the table has one slot more
+    cdef bint last_seat         # which of two slots lost its partition last
+    cdef Py_ssize_t evicted     # how many partitions had to make room for another since the table has this size
 
     cdef bytes key(self, const uint8_t* name, Py_ssize_t size)
     # Borrowed: the hosted partitions hold it, and change on this thread only. NULL: there is none here.
     cdef PyObject* find(self, bint by_id, const uint8_t* name, Py_ssize_t size, int32_t index) except? NULL
-    cdef PyObject* look(self, Slot* slot, bint by_id, const uint8_t* name, Py_ssize_t size, int32_t index) except? NULL
+    cdef PyObject* look(self, uint32_t hash, bint by_id, const uint8_t* name, Py_ssize_t size, int32_t index) except? NULL
+    cdef int resize(self, uint32_t count) except -1
+    cdef Slot* seat(self, uint32_t hash) noexcept

@@ -1,21 +1,23 @@
 # cython: auto_pickle=False
 """Which hosted partition a request names, without a Python object for its name and index.
 
-A table of the partitions found last stands before the replica manager's dicts: one slot for a hash of name and index, so
-that nothing ever grows. A partition that is not hosted any more is detached from its log first, and an offline one is
-never taken from the table; so nobody has to clear it.
+A table of the partitions found last stands before the replica manager's dicts: two slots, side by side, for a hash of name
+and index. It is doubled, up to a limit, when an eighth as many partitions as it has slots had to make room for another. A partition that is
+not hosted any more is detached from its log first, and an offline one is never taken from the table; so nobody has to
+clear it.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
 from kafka_py.replication.partition cimport Partition
 
 
-cdef inline uint32_t slot_of(const uint8_t* name, Py_ssize_t size, int32_t index) noexcept nogil:
+cdef inline uint32_t hash_of(const uint8_t* name, Py_ssize_t size, int32_t index) noexcept nogil:
     """Names of a cluster differ at their ends, or in their length."""
     cdef uint64_t first = 0, last = 0
     if size >= 8:
@@ -25,7 +27,18 @@ cdef inline uint32_t slot_of(const uint8_t* name, Py_ssize_t size, int32_t index
         memcpy(&last, name, size)
     first = (first ^ (last * <uint64_t>0x9E3779B97F4A7C15) ^ <uint64_t>size) * <uint64_t>0xD6E8FEB86659FD93
     first += <uint64_t><uint32_t>index * <uint64_t>0x9E3779B97F4A7C15
-    return <uint32_t>((first >> 32) % SLOTS)
+    # Or the partitions of two topics would share many slots or none.
+    first = (first ^ (first >> 29)) * <uint64_t>0xBF58476D1CE4E5B9
+    return <uint32_t>(first >> 32)
+
+
+cdef inline bint holds(Slot* slot, uint32_t hash, bint by_id, const uint8_t* name, Py_ssize_t size, int32_t index):
+    return (
+        slot.partition != NULL and slot.hash == hash and slot.index == index and slot.by_id == by_id
+        and PyBytes_GET_SIZE(<object>slot.key) == size
+        and memcmp(PyBytes_AS_STRING(<object>slot.key), name, size) == 0
+        and not (<Partition>slot.partition).offline
+    )
 
 
 cdef class Lookup:
@@ -35,12 +48,50 @@ cdef class Lookup:
         self.by_name = replicas.by_name
         self.by_id = replicas.by_id
         self.last_key = b""
+        self.resize(SLOTS_MIN)
 
     def __dealloc__(self):
-        cdef int i
-        for i in range(SLOTS):
-            Py_XDECREF(self.slots[i].key)
-            Py_XDECREF(self.slots[i].partition)
+        cdef uint32_t i
+        if self.slots != NULL:
+            for i in range(self.mask + 1):
+                Py_XDECREF(self.slots[i].key)
+                Py_XDECREF(self.slots[i].partition)
+            free(self.slots)
+
+    @property
+    def slots_count(self):
+        """How large the table is."""
+        return self.mask + 1
+
+    cdef int resize(self, uint32_t count) except -1:
+        """A table of so many slots, a power of two, with what the old one holds."""
+        cdef Slot* made = <Slot*>calloc(count, sizeof(Slot))
+        cdef Slot* old = self.slots
+        cdef uint32_t i, old_count = self.mask + 1
+        if made == NULL:
+            raise MemoryError
+        self.slots = made
+        self.mask = count - 1
+        self.evicted = 0
+        if old != NULL:
+            # It is smaller, and of its two neighbours each finds a seat.
+            for i in range(old_count):
+                if old[i].partition != NULL:
+                    self.seat(old[i].hash)[0] = old[i]
+            free(old)
+        return 0
+
+    cdef Slot* seat(self, uint32_t hash) noexcept:
+        """The slot that a partition of that hash gets: a free one of its two, or that which was not taken last."""
+        cdef Slot* slot = &self.slots[hash & self.mask]
+        cdef Slot* other = &self.slots[(hash ^ 1) & self.mask]
+        if slot.partition == NULL:
+            return slot
+        if other.partition == NULL:
+            return other
+        self.evicted += 1
+        self.last_seat = not self.last_seat
+        return other if self.last_seat else slot
 
     cdef bytes key(self, const uint8_t* name, Py_ssize_t size):
         """The bytes by which a topic is hosted. Mostly it is the last one again, whose hash is known."""
@@ -49,32 +100,42 @@ cdef class Lookup:
             self.last_key = last = PyBytes_FromStringAndSize(<const char*>name, size)
         return last
 
-    cdef PyObject* find(self, bint by_id, const uint8_t* name, Py_ssize_t size, int32_t index) except? NULL:
-        cdef Slot* slot = &self.slots[slot_of(name, size, index)]
-        if (
-            slot.partition != NULL and slot.index == index and slot.by_id == by_id
-            and PyBytes_GET_SIZE(<object>slot.key) == size
-            and memcmp(PyBytes_AS_STRING(<object>slot.key), name, size) == 0
-            and not (<Partition>slot.partition).offline
-        ):
-            return slot.partition
-        return self.look(slot, by_id, name, size, index)
+    def of(self, bytes name not None, int index, bint by_id=False):
+        """For tests: the partition, or None."""
+        cdef PyObject* found = self.find(by_id, <const uint8_t*>PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), index)
+        return None if found == NULL else <object>found
 
-    cdef PyObject* look(self, Slot* slot, bint by_id, const uint8_t* name, Py_ssize_t size, int32_t index) except? NULL:
+    cdef PyObject* find(self, bint by_id, const uint8_t* name, Py_ssize_t size, int32_t index) except? NULL:
+        cdef uint32_t hash = hash_of(name, size, index)
+        cdef Slot* slot = &self.slots[hash & self.mask]
+        if not holds(slot, hash, by_id, name, size, index):
+            slot = &self.slots[(hash ^ 1) & self.mask]
+            if not holds(slot, hash, by_id, name, size, index):
+                return self.look(hash, by_id, name, size, index)
+        return slot.partition
+
+    cdef PyObject* look(self, uint32_t hash, bint by_id, const uint8_t* name, Py_ssize_t size, int32_t index) except? NULL:
         """In the dicts; the slot is this partition's from now on."""
         cdef bytes key = self.key(name, size)
         cdef object found = (self.by_id if by_id else self.by_name).get(key)
-        cdef PyObject* old_key = slot.key
-        cdef PyObject* old_partition = slot.partition
+        cdef Slot* slot
+        cdef PyObject* old_key
+        cdef PyObject* old_partition
         if found is None:
             return NULL
         found = (<dict>found).get(index)
         if found is None:
             return NULL
+        if self.evicted > <Py_ssize_t>(self.mask >> 3) and self.mask + 1 < <uint32_t>SLOTS_MAX:
+            self.resize(2 * (self.mask + 1))
+        slot = self.seat(hash)
+        old_key = slot.key
+        old_partition = slot.partition
         Py_INCREF(key)
         Py_INCREF(found)
         slot.key = <PyObject*>key
         slot.partition = <PyObject*>found
+        slot.hash = hash
         slot.index = index
         slot.by_id = by_id
         Py_XDECREF(old_key)
