@@ -1,7 +1,7 @@
 # cython: freethreading_compatible=True
 """The codecs of record batches: gzip, snappy, lz4 and zstd, as Java and librdkafka write and read them.
 
-- gzip: RFC 1952, members one after the other.
+- gzip: RFC 1952, members one after the other, read by gzip_stream.pyx.
 - snappy: read in xerial's framing (a 16-byte header, then blocks behind a big-endian length, which is what
   Java writes) and bare (what librdkafka writes); written in xerial's framing, blocks of 32 KiB.
 - lz4: one frame of independent blocks, read by lz4_frame.pyx; written with 64 KiB blocks and neither checksums nor
@@ -28,6 +28,10 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from kcore.endian cimport load_be32, store_be32
+from kcore.gzip_stream cimport (
+    GUNZIP_BROKEN, GUNZIP_CUT, GUNZIP_DONE, GUNZIP_FULL, GUNZIP_SLACK_BYTES, GunzipOutcome, GunzipReader, gunzip_load,
+    gunzip_reader,
+)
 from kcore.lz4_frame cimport LZ4_SLACK_BYTES, Lz4Reader, lz4_bound, lz4_reader
 
 from kcore.errors import DecompressedTooLarge, DecompressionFailed, UnsupportedCompression
@@ -42,6 +46,7 @@ cdef object _zstd_error = None
 
 # Contexts cost more to make than a small batch costs to (de)compress, and are not for two threads at once: who needs
 # one takes it out of its pool, and puts it back unless something went wrong with it.
+cdef list _gunzip_readers = []
 cdef list _lz4_readers = []
 cdef list _zstd_decompressors = []
 cdef list _rooms = []
@@ -56,6 +61,8 @@ cdef enum:
     XERIAL_HEADER_BYTES = 16
     ZSTD_BLOCK_BYTES_MAX = 131072
     GZIP_WINDOW_BYTES = 4096
+    GZIP_RATIO_USUAL = 32                   # what a member says of its size is believed up to there, at first
+    GZIP_ROOM_BYTES_MIN = 65536
     ZSTD_WINDOW_BYTES_MAX = 134217728
     LIMIT_BYTES_MAX = 2147483647       # no batch's payload can be used beyond this, since lengths are int32
     # A snappy copy of 3 bytes makes 64 at most.
@@ -134,6 +141,52 @@ cdef _Room _room(Py_ssize_t n, Py_ssize_t slack):
 # ---------------------------------------------------------------------------------------------- gzip
 
 cdef object _gunzip(object payload, int64_t bytes_max):
+    cdef const uint8_t[::1] view = payload
+    cdef Py_ssize_t n = view.shape[0]
+    cdef int64_t size
+    cdef GunzipReader reader
+    cdef GunzipOutcome outcome
+    cdef const uint8_t* p
+    cdef _Room room, larger
+    if n == 0:
+        raise DecompressionFailed("gzip: the stream is cut short")
+    if not gunzip_load():
+        return _gunzip_by_binding(payload, bytes_max)
+    p = &view[0]
+    try:
+        reader = <GunzipReader>_gunzip_readers.pop()
+    except IndexError:
+        reader = gunzip_reader()
+    reader.begin()
+    # What the last member says of its size. When it is not that, there will be more room, or less is filled.
+    size = <int64_t>_le32(&view[n - 4]) if n >= 4 else 0
+    size = min(size, max(n * <int64_t>GZIP_RATIO_USUAL, <int64_t>GZIP_ROOM_BYTES_MIN), bytes_max)
+    room = _room(size, GUNZIP_SLACK_BYTES)
+    while True:
+        if size >= NOGIL_BYTES:
+            with nogil:
+                outcome = reader.decode(p, n, room.data, size)
+        else:
+            outcome = reader.decode(p, n, room.data, size)
+        if outcome != GUNZIP_FULL or size >= bytes_max:
+            break
+        size = min(max(4 * size, <int64_t>GZIP_ROOM_BYTES_MIN), bytes_max)
+        larger = _room(size, GUNZIP_SLACK_BYTES)
+        memcpy(larger.data, room.data, reader.filled)
+        room = larger
+    room.length = reader.filled
+    wrong = reader.wrong.decode("ascii") if outcome == GUNZIP_BROKEN else "the stream is cut short"
+    if len(_gunzip_readers) < POOLED_MAX:
+        _gunzip_readers.append(reader)
+    if outcome == GUNZIP_FULL:
+        raise _too_large(bytes_max)
+    if outcome != GUNZIP_DONE:
+        raise DecompressionFailed(f"gzip: {wrong}")
+    return room
+
+
+cdef object _gunzip_by_binding(object payload, int64_t bytes_max):
+    """The same where zlib's functions are not to be found."""
     cdef const uint8_t[::1] view = payload
     cdef Py_ssize_t at = 0, n = view.shape[0], window = n
     cdef int64_t left = bytes_max, expected

@@ -6,6 +6,7 @@ import random
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import cramjam
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from kcore.compression import LEVELS, XERIAL_HEADER, Codec, compress, decompress
 from kcore.errors import DecompressedTooLarge, DecompressionFailed, UnsupportedCompression
+from kcore.gzip_stream import use_zlib_directly
 
 COMPRESSING = [Codec.GZIP, Codec.SNAPPY, Codec.LZ4, Codec.ZSTD]
 TEXT = bytes(random.Random(4).choices(b"abcdefgh ", k=150_000))
@@ -119,6 +121,15 @@ def test_bombs_cost_no_more_than_the_limit(codec: Codec) -> None:
         tracemalloc.stop()
 
 
+@pytest.fixture(params=[True, False], ids=["zlib", "binding"])
+def directly(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """By zlib's functions, and by the standard library's binding."""
+    use_zlib_directly(request.param)
+    yield request.param
+    use_zlib_directly(True)
+
+
+@pytest.mark.usefixtures("directly")
 class TestGzip:
     def test_members_one_after_the_other(self) -> None:
         packed = gzip.compress(TEXT[:500]) + gzip.compress(b"") + gzip.compress(TEXT[500:900])
@@ -126,7 +137,33 @@ class TestGzip:
         with pytest.raises(DecompressedTooLarge):
             decompress(1, packed, bytes_max=899)
 
+    def test_any_stream_as_the_binding_has_it(self) -> None:
+        """Whole, cut anywhere, with a byte changed: the same output, or refused by both."""
+        packed = gzip.compress(TEXT[:700]) + gzip.compress(TEXT[700:900])
+        rng = random.Random(7)
+        changed = [bytearray(packed) for _ in range(300)]
+        for one in changed:
+            one[rng.randrange(len(one))] ^= 1 << rng.randrange(8)
+        streams = [packed[:cut] for cut in range(len(packed))] + [bytes(one) for one in changed]
+        for stream in [*streams, packed + b"x", packed + bytes(8)]:
+            said: list[bytes | None] = []
+            for on in (True, False):
+                use_zlib_directly(on)
+                try:
+                    said.append(bytes(decompress(Codec.GZIP, stream, bytes_max=900)))
+                except (DecompressionFailed, DecompressedTooLarge):
+                    said.append(None)
+            assert said[0] == said[1]
+
+    def test_room_grows_with_the_output(self) -> None:
+        text = bytes(3_000_000)
+        packed = gzip.compress(text)
+        assert bytes(decompress(Codec.GZIP, packed, bytes_max=1 << 40)) == text
+        packed = gzip.compress(b"x") + gzip.compress(text) + gzip.compress(b"y")
+        assert bytes(decompress(Codec.GZIP, packed, bytes_max=3_000_002)) == b"x" + text + b"y"
+
     def test_small_members_cost_what_is_in_them(self) -> None:
+        use_zlib_directly(False)
         member = gzip.compress(b"a", mtime=0)
         given = 0
 
