@@ -37,6 +37,8 @@ cdef class FastPath:
     cdef public long long now_ms
     cdef public Py_ssize_t fetch_bytes_max
     cdef public Py_ssize_t off_loop_bytes
+    cdef public bint lonely             # one connection alone is served: no other waits for what is checked here
+    cdef public long hands_off          # so many long batches more are left to workers
     cdef public object permitted        # key of a topic -> whether the caller may; None: there is nobody to ask
     cdef public long produced
     cdef public long fetched
@@ -49,6 +51,7 @@ cdef class FastPath:
     cdef FetchHead head         # of the last fetch in a session
     cdef Output scratch         # where the answer to a fetch that waited is made
 
+    cdef bint checked_here(self, int codec, int64_t size) noexcept
     # Whether a transactional batch's transaction is open there: then nobody has to be asked. `first` is such a batch
     # of the same request, NULL before there is one; all are of one producer.
     cdef bint is_open(self, Partition partition, const uint8_t* batch, const uint8_t* first) except -1

@@ -13,6 +13,8 @@ class FastPath:
     now_ms: int
     fetch_bytes_max: int
     off_loop_bytes: int
+    lonely: bool
+    hands_off: int
     permitted: Mapping[bytes, bool] | None
     #: Producer ids whose transactional produces wait for their coordinator: none overtakes them.
     verifying: dict[int, Any]

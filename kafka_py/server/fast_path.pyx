@@ -12,6 +12,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.object cimport PyObject
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
+from posix.time cimport CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
 
 from kafka_py.protocol.cursor cimport (
     Cursor, has, no_tags, point, read16, read32, read64, read8, read_count, read_uvarint,
@@ -40,13 +41,26 @@ cdef enum:
     BATCH_HEADER = 61
     CODEC_MASK = 7
     TRANSACTIONAL = 0x10
+    CODEC_GZIP = 1              # some 100 MB/s, five times slower than any other
     CODEC_ZSTD = 4
+    LONELY_BYTES_MAX = 524288
+    HANDS_OFF = 1000            # after a batch that took longer than LONELY_S_MAX
     AT_ATTRIBUTES = 21
     AT_PRODUCER = 43            # id, then epoch
     PRODUCER_BYTES = 10
     REPLY_ENDS = 24             # of a Produce reply: length to the number of topics, and what is behind them
     TOPIC_REPLY = 16            # but for its name
     PARTITION_REPLY = 36
+
+
+cdef double LONELY_S_MAX = 0.003
+
+
+cdef double thread_seconds() noexcept nogil:
+    """CPU of this thread: what others of the machine take in between is no reason to call for a worker."""
+    cdef timespec now
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now)
+    return now.tv_sec + now.tv_nsec * 1e-9
 
 
 cdef Py_ssize_t skip_tags(const uint8_t* p, Py_ssize_t n) noexcept nogil:
@@ -88,7 +102,8 @@ cdef class FastPath:
     """What the compiled paths need to know; one for all connections of a node.
 
     ``now_ms`` is set at every wake-up; ``wait_for_flush`` says whether acks=all waits for the disk; batches that are
-    compressed and longer than ``off_loop_bytes`` are left to the general path, which checks them in a worker. Where the
+    compressed and longer than ``off_loop_bytes`` are left to the general path, which checks them in a worker, unless
+    ``lonely``: then the checking takes less than handing it over and back, as long as it does not take LONELY_S_MAX. Where the
     node has an authorizer, ``permitted`` is set for every request: a topic that the caller may not use is declined.
     ``sessions`` are those of fetches, None for none; ``monotonic_ms`` is what they age by.
     """
@@ -129,12 +144,13 @@ cdef class FastPath:
         cdef Piece pieces[PIECES_MAX]
         cdef bint flexible = version >= 9
         cdef bint by_id = version >= 13
-        cdef int topics_count, pieces_count = 0, t, i, acks, codec
+        cdef int topics_count, pieces_count = 0, t, i, acks, codec, outcome
         cdef int64_t count
         cdef PyObject* found
         cdef Lookup lookup = self.lookup
         cdef Partition partition
-        cdef bint named = False
+        cdef bint named = False, long_one = False
+        cdef double began
         cdef const uint8_t* transactional = NULL
         point(&c, p, n)
         if flexible:
@@ -169,8 +185,12 @@ cdef class FastPath:
                 pieces[pieces_count].records = c.p
                 pieces[pieces_count].size = count
                 codec = c.p[AT_ATTRIBUTES + 1] & CODEC_MASK
-                if codec and (count > self.off_loop_bytes or (codec == CODEC_ZSTD and version < 7)):
+                if codec and codec == CODEC_ZSTD and version < 7:
                     return DECLINED
+                if codec and count > self.off_loop_bytes:
+                    if not self.checked_here(codec, count):
+                        return DECLINED
+                    long_one = True
                 c.p += count
                 no_tags(&c, flexible)
                 found = lookup.find(by_id, topics[t].name, topics[t].size, pieces[pieces_count].index)
@@ -195,7 +215,22 @@ cdef class FastPath:
         if c.bad or c.p != c.end:
             return DECLINED
         self.produced += 1
-        return self.append_all(out, owner, version, correlation, acks, topics, topics_count, pieces)
+        if not long_one:
+            return self.append_all(out, owner, version, correlation, acks, topics, topics_count, pieces)
+        began = thread_seconds()
+        outcome = self.append_all(out, owner, version, correlation, acks, topics, topics_count, pieces)
+        if thread_seconds() - began > LONELY_S_MAX:
+            self.hands_off = HANDS_OFF
+        return outcome
+
+    cdef bint checked_here(self, int codec, int64_t size) noexcept:
+        """Whether a long compressed batch may be checked on the event loop: see ``lonely``."""
+        if not self.lonely or codec == CODEC_GZIP or size > LONELY_BYTES_MAX:
+            return False
+        if self.hands_off:
+            self.hands_off -= 1
+            return False
+        return True
 
     cdef bint is_open(self, Partition partition, const uint8_t* batch, const uint8_t* first) except -1:
         cdef int64_t producer_id = <int64_t>load_be64(batch + AT_PRODUCER)

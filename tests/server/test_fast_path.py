@@ -93,12 +93,12 @@ def damaged(data: bytes, position: int) -> bytes:
     return data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
 
 
-def big_compressed() -> bytes:
+def big_compressed(codec: str = "gzip", size: int = 100_000) -> bytes:
     """A batch that is compressed and still above what the event loop checks itself."""
     from kcore import build
 
-    noise = random.Random(1).randbytes(100_000)
-    return build([(None, noise, (), 1)], compression="gzip")
+    noise = random.Random(1).randbytes(size)
+    return build([(None, noise, (), 1)], compression=codec)
 
 
 def in_transaction(sequence: int, **options: Any) -> bytes:
@@ -184,6 +184,62 @@ def test_produce_declines_before_anything_happened(both: Both, request_: Any) ->
     before = both.broker.node.replicas.partition("fast-declined", 0).log_end_offset
     assert both.fast(PRODUCE, 9, request_) == (DECLINED, b"")
     assert both.broker.node.replicas.partition("fast-declined", 0).log_end_offset == before
+
+
+@pytest.fixture
+def lonely(both: Both) -> Iterator[Any]:
+    """The compiled path while one connection alone is served."""
+    both.broker._fast.lonely = True
+    yield both.broker._fast
+    both.broker._fast.lonely = False
+    both.broker._fast.hands_off = 0
+
+
+@pytest.mark.parametrize("codec", ["snappy", "lz4", "zstd"])
+def test_long_compressed_batches_while_nobody_else_is_served(
+    both: Both, lonely: Any, codec: str
+) -> None:
+    names = both.topics(f"lonely-{codec}")
+    good = big_compressed(codec)
+    for one in (good, damaged(good, len(good) - 1), good):
+        outcome, reply = both.fast(PRODUCE, 9, produce(names[0], one))
+        assert outcome == ANSWERED
+        assert both.same(reply, names) == both.slow(PRODUCE, 9, produce(names[1], one))
+    assert both.broker.node.replicas.partition(names[0], 0).log_end_offset == 2
+
+
+def test_long_compressed_batches_that_a_worker_checks_all_the_same(both: Both, lonely: Any) -> None:
+    (name, _) = both.topics("lonely-declined")
+
+    def outcome(data: bytes, version: int = 9) -> int:
+        return both.fast(PRODUCE, version, produce(name, data))[0]
+
+    assert outcome(big_compressed("gzip")) == DECLINED
+    assert outcome(big_compressed("lz4", 600_000)) == DECLINED
+    assert outcome(big_compressed("zstd"), version=6) == DECLINED
+    # One of the last ones took too long.
+    lonely.hands_off = 2
+    good = big_compressed("lz4")
+    assert [outcome(good) for _ in range(3)] == [DECLINED, DECLINED, ANSWERED]
+    lonely.lonely = False
+    assert outcome(good) == DECLINED
+
+
+def test_a_long_batch_that_took_too_long_sends_the_next_ones_to_workers(
+    both: Both, lonely: Any
+) -> None:
+    from kcore import build
+
+    (name, _) = both.topics("lonely-long")
+    # 100 KB that become 25 MB: tens of milliseconds.
+    noise = random.Random(1).randbytes(60_000)
+    both.broker.node.replicas.partition(name, 0)
+    data = build([(None, noise + bytes(25_000_000), (), 1)], compression="lz4")
+    assert 64 * 1024 < len(data) < 512 * 1024
+    assert both.fast(PRODUCE, 9, produce(name, data))[0] == ANSWERED
+    assert lonely.hands_off == 1000
+    assert both.fast(PRODUCE, 9, produce(name, data))[0] == DECLINED
+    assert lonely.hands_off == 999
 
 
 def begin(both: Both, names: tuple[str, str]) -> None:

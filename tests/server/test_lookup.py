@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kafka_py.server.lookup import Lookup
 
 from kafka_py.replication.partition import Partition
-from kafka_py.server.lookup import Lookup
 
 
 def partition(topic: str, index: int) -> Partition:
