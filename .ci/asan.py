@@ -28,6 +28,10 @@ TESTS = (
     "tests/test_event_loop.py",
     "tests/server/test_connection.py",
     "tests/server/test_limits.py",
+    "tests/server/test_flush.py",
+    "tests/server/test_sync_thread.py",
+    "tests/server/test_lookup.py",
+    "tests/server/test_fast_path.py",
 )
 
 

@@ -279,7 +279,9 @@ def fill(node: OurNode, topic: str, size_bytes: int) -> None:
     """Grow the topic's log to that size with batches of one megabyte."""
     request = [frames.produce(topic, frames.batch(100, FILL_BYTES // 100), acks=1)]
     wanted = -(-size_bytes // FILL_BYTES)
-    measure.load(node, "produce", request, "--requests", wanted, "--seconds", 150, "--warm", 0)
+    # A disk of 100 MB/s is waited for.
+    seconds = max(150, size_bytes // 100_000_000)
+    measure.load(node, "produce", request, "--requests", wanted, "--seconds", seconds, "--warm", 0)
 
 
 def log_figures(directory: Path, large_bytes: int) -> Iterator[Figure]:

@@ -67,7 +67,7 @@ OWN_KEYS: Final[tuple[OwnKey, ...]] = (
         "int",
         25,
         "How long a flush may wait for requests of the clients that the last one has answered, in "
-        "percent of the time that took (at most 10 ms): begun at once, it would leave them to the "
+        "percent of the time that took (at most 0.2 ms): begun at once, it would leave them to the "
         "one after it. 0: not at all.",
         at_least=0,
         dynamic=True,

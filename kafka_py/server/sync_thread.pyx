@@ -95,6 +95,7 @@ cdef class SyncThread:
         pthread_condattr_destroy(&attributes)
         self.clock = clock
         self.chained = True
+        # A round trip of a small request or a large one: who is not there by then is not about to come.
         self.gather_ns_max = 200_000
         self.groups = {}
         self.filling = <Group*>calloc(1, sizeof(Group))
