@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t
 
 from kafka_py.reactor cimport Reactor, Turns, Watched
 from kafka_py.replication.purgatory cimport AppendPurgatory
-from kafka_py.server.sync_thread cimport SyncThread
+from kafka_py.server.sync_thread cimport Member, SyncThread
 
 
 cdef class Kick(Turns):
@@ -31,3 +31,4 @@ cdef class Flusher(Watched):
     cpdef bint at_once(self, object partition, bint alone) except -1
     cdef int judge(self, long long took_ns) except -1
     cdef int schedule(self) except -1
+    cdef int tell(self, Member member) except -1

@@ -18,6 +18,8 @@ milliseconds; so what counts is the share of slow ones, and only one that takes 
 thousand. A directory that nothing is synced in is always flushed so.
 """
 
+import logging
+
 from libc.errno cimport errno
 from libc.stdint cimport uint32_t
 
@@ -30,6 +32,8 @@ from kcore.syscalls cimport sys_fdatasync
 from kafka_py.event_loop import reactor_of
 from kcore.errors import KcoreError
 from kcore.syscalls import is_volatile
+
+log = logging.getLogger("kafka_py.server")
 
 #: Policies under which acks=all waits for the disk.
 WAITING_POLICIES = frozenset({"group", "batch"})
@@ -116,10 +120,10 @@ cdef class Flusher(Watched):
 
     cpdef int appended(self, object partition, long long end_offset) except -1:
         """Somebody waits for ``partition`` up to ``end_offset``: flush it if the policy says so."""
-        log = partition.log
-        if log is None or partition.offline or self.policy not in WAITING_POLICIES:
+        opened = partition.log
+        if opened is None or partition.offline or self.policy not in WAITING_POLICIES:
             return 0
-        self.syncs.enter(partition, log)
+        self.syncs.enter(partition, opened)
         if not self.scheduled:
             self.schedule()
         return 0
@@ -148,16 +152,16 @@ cdef class Flusher(Watched):
         """
         cdef long long began_ns, offset
         cdef bint volatile
-        log = partition.log
-        if log is None or partition.offline or self.policy not in WAITING_POLICIES or self.syncs.busy or self.group_ms:
+        opened = partition.log
+        if opened is None or partition.offline or self.policy not in WAITING_POLICIES or self.syncs.busy or self.group_ms:
             return False
-        volatile = is_volatile(log.path)
+        volatile = is_volatile(opened.path)
         if not volatile and (not alone or self.credit < CREDIT_MIN_):
             return False
         self.flushes += 1
         self.flushes_at_once += 1
         began_ns = self.clock.monotonic_ns()
-        offset = flush_here(log)
+        offset = flush_here(opened)
         if not volatile:
             self.judge(self.clock.monotonic_ns() - began_ns)
         if offset >= 0:
@@ -187,14 +191,23 @@ cdef class Flusher(Watched):
         self.answering()
         for member in ended:
             self.judge(member.took_ns)
-            partition = member.key
-            if partition.log is None:
-                continue  # deleted, or its directory failed: who waits has been told
-            if partition.log is not member.log:
-                # It moved to another directory: how far that one has it is what counts now.
-                self.advanced(partition)
-            elif member.durable >= 0:
-                self.appends.reached(partition, min(member.durable, <long long>partition.high_watermark))
+            try:
+                self.tell(member)
+            except Exception:
+                # Of one who waited there; the others are told all the same, and whoever comes later.
+                log.exception("an answer after a flush of %s failed", member.log.path)
+        return 0
+
+    cdef int tell(self, Member member) except -1:
+        """A log is durable as far as a flush says: answer who needs no more."""
+        partition = member.key
+        if partition.log is None:
+            return 0    # deleted, or its directory failed: who waits has been told
+        if partition.log is not member.log:
+            # It moved to another directory: how far that one has it is what counts now.
+            self.advanced(partition)
+        elif member.durable >= 0:
+            self.appends.reached(partition, min(member.durable, <long long>partition.high_watermark))
         return 0
 
     def advanced(self, partition):

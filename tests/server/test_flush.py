@@ -260,6 +260,28 @@ def test_a_failed_flush_acknowledges_nothing_and_others_go_on(
     run(test)
 
 
+def test_an_answer_that_fails_is_its_own_affair(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Request):
+        def satisfied(self) -> None:
+            raise RuntimeError("no answer")
+
+    async def test() -> None:
+        case = Case()
+        (bad, bad_log), (good, _) = case.partition("bad"), case.partition("good")
+        bad_log.log_end_offset = bad.high_watermark = 1
+        case.replicas.appends.watch(Broken(), bad, 1)
+        case.flusher.appended(bad, 1)
+        kept = [case.append(bad), case.append(good)]
+        await until(lambda: kept[1].answered)
+        assert "an answer after a flush of bad failed" in caplog.text
+        # Who waits behind it is answered with the next flush.
+        kept.append(case.append(bad))
+        await until(lambda: kept[0].answered and kept[2].answered)
+        case.flusher.close()
+
+    run(test)
+
+
 def test_a_flush_of_the_log_that_a_partition_has_left_says_nothing_of_the_other() -> None:
     """It moves to another directory meanwhile, and that disk may lack what this one has."""
 
