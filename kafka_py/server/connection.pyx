@@ -727,6 +727,9 @@ cdef class Connection(Channel):
             self.counted = False
             self.hub.limits.leave(self, self.listening)
             self.hub.connections.discard(self)
+            if self.hub.alone is <void*>self:
+                # Another one may get this one's place in memory.
+                self.hub.alone = NULL
             if self.hub.empty is not None and not self.hub.connections and not self.hub.empty.done():
                 self.hub.empty.set_result(None)
             self.hub.inflight_bytes -= self.inflight_bytes

@@ -28,6 +28,7 @@ class Both:
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
         self.ids: dict[str, bytes] = {}
+        self.lonely = False
 
     def topics(self, name: str, partitions: int = 1, **configs: str) -> tuple[str, str]:
         """Twins: one for each path."""
@@ -53,6 +54,8 @@ class Both:
 
         def work() -> tuple[int, bytes]:
             path.now_ms = self.broker.node.clock.now_ms()
+            # Connections set it, too.
+            path.lonely = self.lonely
             return path.request(key, version, body)
 
         result: tuple[int, bytes] = self.on_loop(work)
@@ -188,10 +191,10 @@ def test_produce_declines_before_anything_happened(both: Both, request_: Any) ->
 
 @pytest.fixture
 def lonely(both: Both) -> Iterator[Any]:
-    """The compiled path while one connection alone is served."""
-    both.broker._fast.lonely = True
+    """The compiled path, which is told at each request that one connection alone is served."""
+    both.lonely = True
     yield both.broker._fast
-    both.broker._fast.lonely = False
+    both.lonely = False
     both.broker._fast.hands_off = 0
 
 
@@ -221,7 +224,7 @@ def test_long_compressed_batches_that_a_worker_checks_all_the_same(both: Both, l
     lonely.hands_off = 2
     good = big_compressed("lz4")
     assert [outcome(good) for _ in range(3)] == [DECLINED, DECLINED, ANSWERED]
-    lonely.lonely = False
+    both.lonely = False
     assert outcome(good) == DECLINED
 
 

@@ -16,7 +16,7 @@ from kcore import syscalls
 from kcore.batch_builder import build
 from kcore.log import Log
 from kcore.log_config import LogConfig
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, eventually
 
 NOW_MS = 1_700_000_000_000
 BATCH = build([(b"k", b"v" * 300, (), NOW_MS)])
@@ -25,9 +25,11 @@ BATCH = build([(b"k", b"v" * 300, (), NOW_MS)])
 @pytest.fixture
 def thread() -> Iterator[SyncThread]:
     made = SyncThread(RealClock())
+    # Groups begin when a test says so.
+    made.chained = False
     yield made
-    made.close()
     syscalls.clear()
+    made.close()
 
 
 def open_log(path: Path, **settings: Any) -> Log:
@@ -102,7 +104,6 @@ def test_each_log_of_a_group_is_synced_and_told_once(thread: SyncThread, tmp_pat
 def test_nothing_begins_before_the_kick_where_groups_are_not_chained(
     thread: SyncThread, tmp_path: Path
 ) -> None:
-    thread.chained = False
     log = open_log(tmp_path / "t-0")
     append(log)
     assert synced(thread, log).durable == 1
@@ -112,6 +113,26 @@ def test_nothing_begins_before_the_kick_where_groups_are_not_chained(
     assert thread.busy
     thread.kick()
     assert ended(thread, 1)[0].durable == 2
+    log.close()
+
+
+def test_where_they_are_chained_the_next_one_begins_when_one_has_ended(
+    thread: SyncThread, tmp_path: Path
+) -> None:
+    log = open_log(tmp_path / "t-0")
+    append(log)
+    synced(thread, log)
+    thread.chained = True
+    append(log)
+    thread.enter("p", log)
+    before = calls("fdatasync")
+    syscalls.hold("fdatasync")
+    thread.kick()
+    eventually(lambda: calls("fdatasync") > before)
+    append(log)
+    thread.enter("p", log)
+    syscalls.clear()
+    assert [member.durable for member in ended(thread, 2)] == [2, 3]
     log.close()
 
 
@@ -246,10 +267,7 @@ def test_groups_of_which_nobody_has_heard_yet_are_told_together_and_in_order(
         before = calls("fdatasync")
         thread.enter("p", log)
         thread.kick()
-        for _ in range(1000):
-            if calls("fdatasync") > before:
-                break
-            select.select([], [], [], PATIENCE_S / 1000)
+        eventually(lambda before=before: calls("fdatasync") > before)  # type: ignore[misc]
     told = [member.durable for member in ended(thread, 3)]
     assert sorted(told) == told
     assert told[-1] == 4 == log.flushed_offset
