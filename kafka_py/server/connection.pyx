@@ -401,7 +401,7 @@ cdef class Connection(Channel):
                 ):
                     return 0
                 for partition, end_offset in waiting.waits:
-                    hub.flusher.appended(partition, end_offset)
+                    hub.flusher.appended(partition)
                 return 0
             if outcome == HUNGRY:
                 return self.let_wait(self.text(p, size), p + at, n - at, version, correlation, n)

@@ -181,7 +181,7 @@ class PartitionWriter:
         node = self._node
         deadline_ms = node.clock.monotonic_ms() + node.config[self._timeout]
         node.replicas.appends.watch(Committed(deadline_ms, done), self._partition, end_offset)
-        node.flusher.appended(self._partition, end_offset)
+        node.flusher.appended(self._partition)
 
 
 class Led(Generic[MachineT]):

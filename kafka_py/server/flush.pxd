@@ -27,7 +27,7 @@ cdef class Flusher(Watched):
     cdef Kick kicks
     cdef bint scheduled                 # the thread will be kicked
 
-    cpdef int appended(self, object partition, long long end_offset) except -1
+    cpdef int appended(self, object partition) except -1
     cpdef bint at_once(self, object partition, bint alone) except -1
     cdef int judge(self, long long took_ns) except -1
     cdef int schedule(self) except -1

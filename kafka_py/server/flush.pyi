@@ -41,8 +41,8 @@ class Flusher:
     @property
     def waits(self) -> bool:
         """Whether acks=all waits for the disk."""
-    def appended(self, partition: Partition, end_offset: int) -> int:
-        """Somebody waits for ``partition`` up to ``end_offset``."""
+    def appended(self, partition: Partition) -> int:
+        """Somebody waits for all that ``partition`` holds now."""
     def start(self) -> None:
         """Let the thread begin."""
     def at_once(self, partition: Partition, alone: bool) -> bool:

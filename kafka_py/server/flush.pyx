@@ -118,8 +118,8 @@ cdef class Flusher(Watched):
     def gather_percent(self, int percent):
         self.syncs.gather_percent = percent
 
-    cpdef int appended(self, object partition, long long end_offset) except -1:
-        """Somebody waits for ``partition`` up to ``end_offset``: flush it if the policy says so."""
+    cpdef int appended(self, object partition) except -1:
+        """Somebody waits for all that ``partition`` holds now: flush it if the policy says so."""
         opened = partition.log
         if opened is None or partition.offline or self.policy not in WAITING_POLICIES:
             return 0

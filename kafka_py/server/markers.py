@@ -113,4 +113,4 @@ class Markers:
             return
         deadline_ms = node.clock.monotonic_ms() + node.config["request.timeout.ms"]
         node.replicas.appends.watch(Committed(deadline_ms, tell), partition, end_offset)
-        node.flusher.appended(partition, end_offset)
+        node.flusher.appended(partition)

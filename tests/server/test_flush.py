@@ -121,7 +121,7 @@ class Case:
         partition.high_watermark = end
         request = Request()
         self.replicas.appends.watch(request, partition, end)
-        self.flusher.appended(partition, end)
+        self.flusher.appended(partition)
         return request
 
 
@@ -270,7 +270,7 @@ def test_an_answer_that_fails_is_its_own_affair(caplog: pytest.LogCaptureFixture
         (bad, bad_log), (good, _) = case.partition("bad"), case.partition("good")
         bad_log.log_end_offset = bad.high_watermark = 1
         case.replicas.appends.watch(Broken(), bad, 1)
-        case.flusher.appended(bad, 1)
+        case.flusher.appended(bad)
         kept = [case.append(bad), case.append(good)]
         await until(lambda: kept[1].answered)
         assert "an answer after a flush of bad failed" in caplog.text

@@ -402,7 +402,7 @@ def wait_for(node: Node, request: ProduceRequest, pieces: list[Piece]) -> Waiter
         assert piece.partition is not None
         end_offset = piece.appended.last_offset + 1
         node.replicas.appends.watch(waiter, piece.partition, end_offset)
-        node.flusher.appended(piece.partition, end_offset)
+        node.flusher.appended(piece.partition)
     return waiter
 
 
