@@ -1,6 +1,6 @@
 # kcore.mapped_file: one descriptor and one shared map of one file; the only caller of mmap.
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 cdef enum:
     GROW_BYTES_MIN = 65536          # first chunk of a fresh segment
@@ -41,6 +41,13 @@ cdef class Mapping:
 
     # Makes at least `size` bytes touchable: posix_fallocate, then populate. 0, or -1 with errno.
     cdef int grow(self, Py_ssize_t size) noexcept nogil
+    cdef int extend(self, Py_ssize_t size) noexcept nogil   # posix_fallocate alone, chunk by chunk
+    cdef Py_ssize_t step_beyond(self, Py_ssize_t size) noexcept nogil
+    # Makes n bytes at `position` touchable and copies all but the `first` of p there, by turns, so that a step is
+    # still in the CPU's cache; crc goes on by what was copied. -1 with errno: zeros are there.
+    cdef int copy_in(
+        self, Py_ssize_t position, const uint8_t* p, Py_ssize_t first, Py_ssize_t n, uint32_t* crc
+    ) noexcept nogil
     cdef int populate(self, Py_ssize_t stop) noexcept nogil # zeros from `populated` to stop, and their pages mapped
     cdef int map_pages(self, Py_ssize_t start, Py_ssize_t stop) noexcept nogil
     cdef int allocate(self, Py_ssize_t size) noexcept nogil # the file gets that size, nothing is populated

@@ -32,6 +32,18 @@ cdef struct RecordHead:        # one record up to its headers; the pointers are 
     int32_t value_length       # -1: null
     int32_t headers_count
 
+cdef extern from *:
+    """
+    /* Records of a batch are often equally long, and a walk of long ones is a line from far away each: the one some
+     * records on is asked for (1,000 records of 1,000 B: KCORE.md). Short ones the CPU foresees itself. */
+    #define KCORE_STRIDE_MIN 192
+    static inline void kcore_record_ask_ahead(const unsigned char *p, const unsigned char *next, const unsigned char *end) {
+        Py_ssize_t stride = next - p;
+        if (stride >= KCORE_STRIDE_MIN && stride * 4 < end - next) __builtin_prefetch(next + stride * 4);
+    }
+    """
+    void kcore_record_ask_ahead(const uint8_t* p, const uint8_t* next, const uint8_t* end) noexcept nogil
+
 cdef inline const uint8_t* record_head(const uint8_t* p, const uint8_t* end, RecordHead* out,
                                        int* status) noexcept nogil:
     """Read one record up to its headers; returns where they begin, or NULL with the status set."""

@@ -34,7 +34,7 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint16
 from kcore.compression cimport CODEC_NONE, CODEC_ZSTD, decompress_payload, decompress_view
 from kcore.crc32c cimport crc32c_copy, crc32c_update
 from kcore.endian cimport store_be16, store_be32, store_be64
-from kcore.record cimport record_head, record_headers_skip
+from kcore.record cimport kcore_record_ask_ahead, record_head, record_headers_skip
 from kcore.varint cimport read_varint
 
 from kcore.errors import (
@@ -120,6 +120,7 @@ cdef int batch_check_records(const uint8_t* records, Py_ssize_t n, const BatchHe
         if q == NULL:
             out.bad_index = i
             return status
+        kcore_record_ask_ahead(p, head.end, end)
         if head.headers_count or q != head.end:
             status = record_headers_skip(q, &head)
             if status != STATUS_OK:

@@ -28,6 +28,7 @@ from cpython.memoryview cimport PyMemoryView_FromObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
+from kcore.crc32c cimport crc32c_update
 from kcore.endian cimport load_be32, load_be64
 from kcore.index cimport (
     OffsetIndex, TimeIndex, TransactionIndex, offset_index_full, time_index_full,
@@ -195,10 +196,8 @@ cdef class Segment:
         else:
             self.busy = True
             with nogil:
-                if self.end + n > mapping.populated:
-                    result = mapping.grow(self.end + n)
-                if result == 0:
-                    crc[0] = batch_crc_copy(mapping.data + self.end, p, n)
+                crc[0] = crc32c_update(0, p + AT_ATTRIBUTES, HEADER_BYTES - AT_ATTRIBUTES)
+                result = mapping.copy_in(self.end, p, HEADER_BYTES, n, crc)
             self.busy = False
             if result < 0:
                 return -1

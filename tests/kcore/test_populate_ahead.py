@@ -1,5 +1,6 @@
 """Populating writes zeros behind the tail: nothing appended or still shown may be hit."""
 
+import errno
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,3 +157,26 @@ def test_steps_end_at_multiples(tmp_path: Path) -> None:
     steps = (log.size_bytes - written) / (512 << 10)
     assert syscalls.counts()["pwrite"] - before <= steps + 1
     log.close()
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_disk_that_is_full_in_the_middle_of_a_large_batch(tmp_path: Path, nth: int) -> None:
+    """Large batches are copied by turns with the taking of space: what was copied before is zeros again."""
+    log = open_log(tmp_path)
+    append(log, 0, 100_000)
+    size = log.size_bytes
+    syscalls.inject("pwrite", nth, errno.ENOSPC)
+    try:
+        with pytest.raises(LogFailed, match="No space"):
+            append(log, 1, 1_040_000)
+        assert syscalls.fired() == 1
+    finally:
+        syscalls.clear()
+    file = (tmp_path / "t-0" / "00000000000000000000.log").read_bytes()
+    assert (log.size_bytes, set(file[size:])) == (size, {0})
+    again = open_log(tmp_path, clean=False)
+    append(again, 1, 1_040_000)
+    stored = content(again)
+    assert (stored.find(value(0, 100_000)) > 0, stored.find(value(1, 1_040_000)) > 0) == (True, True)
+    assert again.log_end_offset == 2
+    again.close()
