@@ -170,7 +170,9 @@ cdef class Mapping:
 
     cdef Py_ssize_t step_beyond(self, Py_ssize_t size) noexcept nogil:
         """Up to where to populate so that `size` bytes are."""
-        cdef Py_ssize_t most = min((size - self.synced) >> 2, <Py_ssize_t>POPULATE_BYTES_MAX)
+        cdef Py_ssize_t unsynced = size - self.synced
+        cdef Py_ssize_t most = max(unsynced >> 2, min(unsynced, <Py_ssize_t>POPULATE_BYTES_LIGHT))
+        most = min(most, <Py_ssize_t>POPULATE_BYTES_MAX)
         cdef Py_ssize_t step = POPULATE_BYTES_MIN
         while step * 2 <= most:
             step *= 2

@@ -25,6 +25,7 @@ from kafka_py.reactor cimport Reactor, Turns, monotonic
 from kafka_py.server.blocks cimport Block, Blocks, Body, Intake
 from kafka_py.server.fast_path cimport FastPath, skip_tags
 from kafka_py.server.fetch_session cimport FetchSession
+from kafka_py.server.foresight cimport foresee
 from kafka_py.server.channel cimport Channel
 from kafka_py.server.outcomes cimport ANSWERED, BROKEN, DECLINED, HUNGRY, SILENT, WAITING
 from kafka_py.server.output cimport Output, put
@@ -299,8 +300,9 @@ cdef class Connection(Channel):
 
     cdef Py_ssize_t take_frames(self, Block block, Py_ssize_t at) except -1:
         """Take whole frames from ``at`` on; returns where the first one that was not taken begins."""
-        cdef Py_ssize_t size
+        cdef Py_ssize_t size, foreseen = at
         cdef int unsent = 0
+        cdef FastPath fast = self.hub.fast
         while block.used - at >= 4:
             size = <int32_t>load_be32(block.data + at)
             if size < 0 or size > self.request_bytes_max:
@@ -318,6 +320,8 @@ cdef class Connection(Channel):
                 if self.closed or not self.may_take():
                     self.stop_reading()
                     return at
+            if at >= foreseen and fast.wanders:
+                foreseen = at + foresee(fast.lookup, block.data + at, block.used - at)
             self.take_frame(block, block.data + at + 4, size)
             self.served = True
             self.intake.took(4 + size)

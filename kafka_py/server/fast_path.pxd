@@ -39,6 +39,8 @@ cdef class FastPath:
     cdef public Py_ssize_t off_loop_bytes
     cdef public bint lonely             # one connection alone is served: no other waits for what is checked here
     cdef public long hands_off          # so many long batches more are left to workers
+    cdef PyObject* last                 # of the last produce, its last partition; only ever compared
+    cdef readonly int wanders           # produces go to one partition after another: see kafka_py.server.foresight
     cdef public object permitted        # key of a topic -> whether the caller may; None: there is nobody to ask
     cdef public long produced
     cdef public long fetched

@@ -15,6 +15,9 @@ class FastPath:
     off_loop_bytes: int
     lonely: bool
     hands_off: int
+    @property
+    def wanders(self) -> int:
+        """Above 0: produces go to one partition after another, and what they touch is asked for ahead."""
     permitted: Mapping[bytes, bool] | None
     #: Producer ids whose transactional produces wait for their coordinator: none overtakes them.
     verifying: dict[int, Any]

@@ -21,6 +21,7 @@ from kafka_py.replication.partition cimport Partition
 from kafka_py.server.fetch_session cimport FetchSession
 from kafka_py.server.fetch_wire cimport is_ascii, put_count, put_fetched_partition, put_topic, read_topic
 from kafka_py.server.outcomes cimport ANSWERED, BROKEN, DECLINED, HUNGRY, SILENT, TAKEN, WAITING
+from kafka_py.server.foresight cimport FORESEEN_MAX, SLOTS_WORTH, foresee_pieces
 from kafka_py.server.lookup cimport Lookup
 from kafka_py.server.output cimport Output, patch32, put, put8, put16, put32, put64, put_uvarint
 from kafka_py.server.session_fetch cimport SessionFetch
@@ -44,6 +45,7 @@ cdef enum:
     CODEC_GZIP = 1              # some 100 MB/s, five times slower than any other
     CODEC_ZSTD = 4
     LONELY_BYTES_MAX = 524288
+    WANDERS = 64                # so many produces more are foreseen after one that went to another partition
     HANDS_OFF = 1000            # after a batch that took longer than LONELY_S_MAX
     AT_ATTRIBUTES = 21
     AT_PRODUCER = 43            # id, then epoch
@@ -215,6 +217,12 @@ cdef class FastPath:
         if c.bad or c.p != c.end:
             return DECLINED
         self.produced += 1
+        if found == self.last:
+            if self.wanders:
+                self.wanders -= 1
+        elif lookup.mask >= <uint32_t>SLOTS_WORTH:
+            self.wanders = WANDERS
+        self.last = found
         if not long_one:
             return self.append_all(out, owner, version, correlation, acks, topics, topics_count, pieces)
         began = thread_seconds()
@@ -254,6 +262,8 @@ cdef class FastPath:
         cdef bint flexible = version >= 9
         cdef Py_ssize_t start = out.size
         cdef int t, i
+        cdef int count = topics[topics_count - 1].first + topics[topics_count - 1].count
+        cdef int foreseen = 0 if count > 1 and self.lookup.mask >= <uint32_t>SLOTS_WORTH else PIECES_MAX
         cdef Partition partition
         cdef Log log
         cdef AppendedStruct done
@@ -270,6 +280,9 @@ cdef class FastPath:
             if acks:
                 w = put_topic_head(w, &topics[t], version)
             for i in range(topics[t].first, topics[t].first + topics[t].count):
+                if i >= foreseen:
+                    foresee_pieces(&pieces[i], count - i)
+                    foreseen += FORESEEN_MAX
                 partition = <Partition>pieces[i].partition
                 log = partition.log
                 try:

@@ -10,26 +10,11 @@ clear it.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
 
 from kafka_py.replication.partition cimport Partition
-
-
-cdef inline uint32_t hash_of(const uint8_t* name, Py_ssize_t size, int32_t index) noexcept nogil:
-    """Names of a cluster differ at their ends, or in their length."""
-    cdef uint64_t first = 0, last = 0
-    if size >= 8:
-        memcpy(&first, name, 8)
-        memcpy(&last, name + size - 8, 8)
-    else:
-        memcpy(&last, name, size)
-    first = (first ^ (last * <uint64_t>0x9E3779B97F4A7C15) ^ <uint64_t>size) * <uint64_t>0xD6E8FEB86659FD93
-    first += <uint64_t><uint32_t>index * <uint64_t>0x9E3779B97F4A7C15
-    # Or the partitions of two topics would share many slots or none.
-    first = (first ^ (first >> 29)) * <uint64_t>0xBF58476D1CE4E5B9
-    return <uint32_t>(first >> 32)
 
 
 cdef inline bint holds(Slot* slot, uint32_t hash, bint by_id, const uint8_t* name, Py_ssize_t size, int32_t index):

@@ -32,6 +32,7 @@ from kafka_py.protocol.schema import Message, Struct
 from kafka_py.replication.partition import Partition
 from kafka_py.replication.purgatory import FetchPurgatory
 from kafka_py.server.fast_path import FastPath
+from kafka_py.server.foresight import look_over
 from kcore import Log, LogConfig, build
 
 CORPUS = Path(__file__).parent / "corpus" / "request"
@@ -126,6 +127,9 @@ def check_allocation(cls: type[Message], version: int, body: bytes) -> None:
 
 def check_frame(frame: bytes) -> bool:
     """Decode the bytes as a request frame, by table and compiled parsers; whether they were one."""
+    sized = len(frame).to_bytes(4, "big") + frame
+    if look_over(compiled(), sized) != len(sized) or look_over(compiled(), frame) > len(frame):
+        raise Finding("more or less was looked over than is there")
     head = check_head(frame)
     if head is None or not head.version_known:
         return False
