@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka_py.server.foresight import look_over
 
 import kafka_py
 from kafka_py.replication.purgatory import FetchPurgatory
 from kafka_py.server.fast_path import FastPath
+from kafka_py.server.foresight import look_over
 from tests.server.conftest import make_topic
 from tests.server.messages import batch, produce
 from tests.server.wire import Wire
