@@ -17,7 +17,7 @@ class FastPath:
     hands_off: int
     @property
     def wanders(self) -> int:
-        """Above 0: produces go to one partition after another, and what they touch is asked for ahead."""
+        """Above 0: produces go to many partitions, and what they touch is asked for ahead."""
     permitted: Mapping[bytes, bool] | None
     #: Producer ids whose transactional produces wait for their coordinator: none overtakes them.
     verifying: dict[int, Any]

@@ -161,7 +161,7 @@ def test_steps_end_at_multiples(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_a_disk_that_is_full_in_the_middle_of_a_large_batch(tmp_path: Path, nth: int) -> None:
-    """Large batches are copied by turns with the taking of space: what was copied before is zeros again."""
+    """Large batches are copied as space is taken: what was copied before is zeros again."""
     log = open_log(tmp_path)
     append(log, 0, 100_000)
     size = log.size_bytes
