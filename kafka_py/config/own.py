@@ -73,6 +73,25 @@ OWN_KEYS: Final[tuple[OwnKey, ...]] = (
         dynamic=True,
     ),
     OwnKey(
+        "kafka_py.check.inline.max.bytes",
+        "int",
+        512 * 1024,
+        "A batch compressed with snappy, lz4 or zstd up to this size is decompressed and checked "
+        "by the event loop itself: handing it to a worker and back takes longer. Larger ones, and "
+        "gzip's above 64 KiB, are checked by workers.",
+        at_least=0,
+        dynamic=True,
+    ),
+    OwnKey(
+        "kafka_py.check.inline.max.us",
+        "int",
+        3000,
+        "A request whose checks took the event loop longer, in microseconds of CPU, sends the next "
+        "thousand batches above 64 KiB to workers.",
+        at_least=0,
+        dynamic=True,
+    ),
+    OwnKey(
         "kafka_py.flush.interval.ms",
         "int",
         1000,

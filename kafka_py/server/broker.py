@@ -269,6 +269,8 @@ class Broker:
             off_loop_bytes=OFF_LOOP_BYTES,
             sessions=node.sessions,
             monotonic_ms=self._clock.monotonic_ms,
+            inline_bytes_max=self.config["kafka_py.check.inline.max.bytes"],
+            inline_us_max=self.config["kafka_py.check.inline.max.us"],
         )
         self._hub = Hub(node, self._loop, self._limits, self._fast, self._flusher)
         node.flusher = self._flusher
@@ -353,6 +355,8 @@ class Broker:
         self._flusher.gather_percent = self.config["kafka_py.flush.gather.percent"]
         self._fast.wait_for_flush = self._flusher.waits
         self._fast.fetch_bytes_max = self.config["fetch.max.bytes"]
+        self._fast.inline_bytes_max = self.config["kafka_py.check.inline.max.bytes"]
+        self._fast.inline_us_max = self.config["kafka_py.check.inline.max.us"]
 
     # ---------------------------------------------------------------------------------- over time
 

@@ -37,7 +37,6 @@ cdef class Hub(Turns):
     cdef public bint closing
     cdef readonly long requests
     cdef void* alone                    # who was served last; only ever compared
-    cdef long same_for                  # how many receives in a row were its
     cdef long alone_for                 # how many wake-ups in a row were its, with one request at most each
     cdef readonly long long inflight_bytes
     cdef readonly long long inflight_bytes_max

@@ -235,11 +235,9 @@ cdef class Connection(Channel):
         hub.begin(self.reactor)
         if hub.alone is not <void*>self:
             hub.alone = <void*>self
-            hub.alone_for = hub.same_for = 0
+            hub.alone_for = 0
         elif self.queued:
             hub.alone_for = 0
-        hub.same_for += 1
-        hub.fast.lonely = hub.same_for > ALONE_MIN
         try:
             self.keep_rest(block, self.take_frames(block, 0))
             if hub.requests - requests > 1:

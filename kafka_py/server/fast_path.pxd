@@ -37,8 +37,9 @@ cdef class FastPath:
     cdef public long long now_ms
     cdef public Py_ssize_t fetch_bytes_max
     cdef public Py_ssize_t off_loop_bytes
-    cdef public bint lonely             # one connection alone is served: no other waits for what is checked here
-    cdef public long hands_off          # so many long batches more are left to workers
+    cdef public Py_ssize_t inline_bytes_max     # a longer compressed batch is left to a worker ...
+    cdef public long inline_us_max      # ... and so are the next ones after a request that took more of the CPU
+    cdef public long hands_off          # so many long batches more are
     cdef PyObject* last                 # of the last produce, its last partition; only ever compared
     cdef readonly int wanders           # produces go to one partition after another: see kafka_py.server.foresight
     cdef public object permitted        # key of a topic -> whether the caller may; None: there is nobody to ask

@@ -13,7 +13,8 @@ class FastPath:
     now_ms: int
     fetch_bytes_max: int
     off_loop_bytes: int
-    lonely: bool
+    inline_bytes_max: int
+    inline_us_max: int
     hands_off: int
     @property
     def wanders(self) -> int:
@@ -36,4 +37,6 @@ class FastPath:
         off_loop_bytes: int,
         sessions: FetchSessions | None = None,
         monotonic_ms: Callable[[], int] | None = None,
+        inline_bytes_max: int = 0,
+        inline_us_max: int = 0,
     ) -> None: ...

@@ -44,18 +44,14 @@ cdef enum:
     TRANSACTIONAL = 0x10
     CODEC_GZIP = 1              # some 100 MB/s, five times slower than any other
     CODEC_ZSTD = 4
-    LONELY_BYTES_MAX = 524288
     WANDERS = 64                # so many produces more are foreseen after one that went to another partition
-    HANDS_OFF = 1000            # after a batch that took longer than LONELY_S_MAX
+    HANDS_OFF = 1000            # so many long batches are left to workers after a request that took too long
     AT_ATTRIBUTES = 21
     AT_PRODUCER = 43            # id, then epoch
     PRODUCER_BYTES = 10
     REPLY_ENDS = 24             # of a Produce reply: length to the number of topics, and what is behind them
     TOPIC_REPLY = 16            # but for its name
     PARTITION_REPLY = 36
-
-
-cdef double LONELY_S_MAX = 0.003
 
 
 cdef double thread_seconds() noexcept nogil:
@@ -104,15 +100,15 @@ cdef class FastPath:
     """What the compiled paths need to know; one for all connections of a node.
 
     ``now_ms`` is set at every wake-up; ``wait_for_flush`` says whether acks=all waits for the disk; batches that are
-    compressed and longer than ``off_loop_bytes`` are left to the general path, which checks them in a worker, unless
-    ``lonely``: then the checking takes less than handing it over and back, as long as it does not take LONELY_S_MAX. Where the
-    node has an authorizer, ``permitted`` is set for every request: a topic that the caller may not use is declined.
+    compressed and longer than ``off_loop_bytes`` are left to the general path, which checks them in a worker. But for
+    gzip's, those up to ``inline_bytes_max`` are checked here: that takes less than handing them over and back, unless a
+    request took more than ``inline_us_max`` of this thread's CPU a short time ago. Where the node has an authorizer, ``permitted`` is set for every request: a topic that the caller may not use is declined.
     ``sessions`` are those of fetches, None for none; ``monotonic_ms`` is what they age by.
     """
 
     def __init__(
         self, replicas, *, bint wait_for_flush, Py_ssize_t fetch_bytes_max, Py_ssize_t off_loop_bytes, sessions=None,
-        monotonic_ms=None,
+        monotonic_ms=None, Py_ssize_t inline_bytes_max=0, long inline_us_max=0,
     ):
         self.lookup = Lookup(replicas)
         self.fetches = replicas.fetches
@@ -120,6 +116,8 @@ cdef class FastPath:
         self.wait_for_flush = wait_for_flush
         self.fetch_bytes_max = fetch_bytes_max
         self.off_loop_bytes = off_loop_bytes
+        self.inline_bytes_max = inline_bytes_max
+        self.inline_us_max = inline_us_max
         self.waits = []
         self.scratch = Output()
         self.verifying = {}
@@ -227,13 +225,13 @@ cdef class FastPath:
             return self.append_all(out, owner, version, correlation, acks, topics, topics_count, pieces)
         began = thread_seconds()
         outcome = self.append_all(out, owner, version, correlation, acks, topics, topics_count, pieces)
-        if thread_seconds() - began > LONELY_S_MAX:
+        if (thread_seconds() - began) * 1e6 > self.inline_us_max:
             self.hands_off = HANDS_OFF
         return outcome
 
     cdef bint checked_here(self, int codec, int64_t size) noexcept:
-        """Whether a long compressed batch may be checked on the event loop: see ``lonely``."""
-        if not self.lonely or codec == CODEC_GZIP or size > LONELY_BYTES_MAX:
+        """Whether a long compressed batch may be checked on the event loop: see ``inline_bytes_max``."""
+        if codec == CODEC_GZIP or size > self.inline_bytes_max:
             return False
         if self.hands_off:
             self.hands_off -= 1

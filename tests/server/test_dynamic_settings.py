@@ -96,3 +96,18 @@ def test_a_topics_setting_reaches_its_log_alone(tmp_path):
             )  # fmt: skip
 
     asyncio.run(run())
+
+
+def test_a_brokers_setting_reaches_the_compiled_path():
+    async def run():
+        async with Broker() as broker:
+            fast = broker._fast
+            assert (fast.inline_bytes_max, fast.inline_us_max) == (512 * 1024, 3000)
+            key = "kafka_py.check.inline.max."
+            assert await alter(broker.node, BROKER, "", f"{key}bytes", "1000") == (0, None)
+            assert await alter(broker.node, BROKER, "1", f"{key}us", "7") == (0, None)
+            assert (fast.inline_bytes_max, fast.inline_us_max) == (1000, 7)
+            code, _ = await alter(broker.node, BROKER, "1", f"{key}us", "-1")
+            assert (code, fast.inline_us_max) == (40, 7)
+
+    asyncio.run(run())

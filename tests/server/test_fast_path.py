@@ -28,7 +28,6 @@ class Both:
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
         self.ids: dict[str, bytes] = {}
-        self.lonely = False
 
     def topics(self, name: str, partitions: int = 1, **configs: str) -> tuple[str, str]:
         """Twins: one for each path."""
@@ -54,8 +53,6 @@ class Both:
 
         def work() -> tuple[int, bytes]:
             path.now_ms = self.broker.node.clock.now_ms()
-            # Connections set it, too.
-            path.lonely = self.lonely
             return path.request(key, version, body)
 
         result: tuple[int, bytes] = self.on_loop(work)
@@ -190,19 +187,21 @@ def test_produce_declines_before_anything_happened(both: Both, request_: Any) ->
 
 
 @pytest.fixture
-def lonely(both: Both) -> Iterator[Any]:
-    """The compiled path, which is told at each request that one connection alone is served."""
-    both.lonely = True
-    yield both.broker._fast
-    both.lonely = False
-    both.broker._fast.hands_off = 0
+def inline(both: Both) -> Iterator[Any]:
+    """The compiled path, which takes no time for too long."""
+    path = both.broker._fast
+    before = path.inline_us_max
+    path.inline_us_max = 10_000_000
+    path.hands_off = 0
+    yield path
+    path.inline_us_max, path.hands_off = before, 0
 
 
 @pytest.mark.parametrize("codec", ["snappy", "lz4", "zstd"])
-def test_long_compressed_batches_while_nobody_else_is_served(
-    both: Both, lonely: Any, codec: str
+def test_long_compressed_batches_that_are_checked_on_the_loop(
+    both: Both, inline: Any, codec: str
 ) -> None:
-    names = both.topics(f"lonely-{codec}")
+    names = both.topics(f"inline-{codec}")
     good = big_compressed(codec)
     for one in (good, damaged(good, len(good) - 1), good):
         outcome, reply = both.fast(PRODUCE, 9, produce(names[0], one))
@@ -211,8 +210,8 @@ def test_long_compressed_batches_while_nobody_else_is_served(
     assert both.broker.node.replicas.partition(names[0], 0).log_end_offset == 2
 
 
-def test_long_compressed_batches_that_a_worker_checks_all_the_same(both: Both, lonely: Any) -> None:
-    (name, _) = both.topics("lonely-declined")
+def test_long_compressed_batches_that_a_worker_checks_all_the_same(both: Both, inline: Any) -> None:
+    (name, _) = both.topics("inline-declined")
 
     def outcome(data: bytes, version: int = 9) -> int:
         return both.fast(PRODUCE, version, produce(name, data))[0]
@@ -221,28 +220,31 @@ def test_long_compressed_batches_that_a_worker_checks_all_the_same(both: Both, l
     assert outcome(big_compressed("lz4", 600_000)) == DECLINED
     assert outcome(big_compressed("zstd"), version=6) == DECLINED
     # One of the last ones took too long.
-    lonely.hands_off = 2
+    inline.hands_off = 2
     good = big_compressed("lz4")
     assert [outcome(good) for _ in range(3)] == [DECLINED, DECLINED, ANSWERED]
-    both.lonely = False
+    inline.inline_bytes_max = len(good) - 1
     assert outcome(good) == DECLINED
+    inline.inline_bytes_max = 512 * 1024
+    assert outcome(good) == ANSWERED
 
 
 def test_a_long_batch_that_took_too_long_sends_the_next_ones_to_workers(
-    both: Both, lonely: Any
+    both: Both, inline: Any
 ) -> None:
     from kcore import build
 
-    (name, _) = both.topics("lonely-long")
+    (name, _) = both.topics("inline-long")
     # 100 KB that become 25 MB: tens of milliseconds.
     noise = random.Random(1).randbytes(60_000)
     both.broker.node.replicas.partition(name, 0)
     data = build([(None, noise + bytes(25_000_000), (), 1)], compression="lz4")
     assert 64 * 1024 < len(data) < 512 * 1024
+    inline.inline_us_max = 3000
     assert both.fast(PRODUCE, 9, produce(name, data))[0] == ANSWERED
-    assert lonely.hands_off == 1000
+    assert inline.hands_off == 1000
     assert both.fast(PRODUCE, 9, produce(name, data))[0] == DECLINED
-    assert lonely.hands_off == 999
+    assert inline.hands_off == 999
 
 
 def begin(both: Both, names: tuple[str, str]) -> None:
