@@ -108,6 +108,6 @@ def test_a_brokers_setting_reaches_the_compiled_path():
             assert await alter(broker.node, BROKER, "1", f"{key}us", "7") == (0, None)
             assert (fast.inline_bytes_max, fast.inline_us_max) == (1000, 7)
             code, _ = await alter(broker.node, BROKER, "1", f"{key}us", "-1")
-            assert (code, fast.inline_us_max) == (40, 7)
+            assert (code, fast.inline_us_max) == (42, 7)
 
     asyncio.run(run())
