@@ -6,7 +6,7 @@ from kafka_py.server.fast_path cimport Piece
 from kafka_py.server.lookup cimport Lookup
 
 cdef enum:
-    FORESEEN_MAX = 16           # frames at once: what is asked for has to fit into the nearest cache, 1.5 KB each
+    FORESEEN_MAX = 32           # frames at once: what is asked for, 1.5 KB each, has to fit into the nearer caches
     SLOTS_WORTH = 2047          # the lookup's mask from which on what it finds is not in the processor's caches anyway
 
 # Looks over the frames at p, at most FORESEEN_MAX, and returns how many bytes they take; n when less than one is there.

@@ -6,8 +6,8 @@ when the one before it has come::
 
     frame -> Slot of the lookup -> Partition -> Log -> Segment -> Mapping -> the page behind the log's end
 
-One produce after the other waits for six of them. Here sixteen frames are looked over together, step by step: what one
-step asks for has come for all of them when the next one needs it, so sixteen wait as long as one. Nothing is
+One produce after the other waits for six of them. Here 32 frames are looked over together, step by step: what one
+step asks for has come for all of them when the next one needs it, so all wait as long as one. Nothing is
 decided and nothing is kept: who is not found here, is found by the request itself.
 
 No Python code runs in between, and the loop's thread alone changes the table, so pointers are good without a
