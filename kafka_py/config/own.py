@@ -87,7 +87,8 @@ OWN_KEYS: Final[tuple[OwnKey, ...]] = (
         "int",
         3000,
         "A request whose checks took the event loop longer, in microseconds of CPU, sends the next "
-        "thousand batches above 64 KiB to workers.",
+        "8 batches above 64 KiB to workers, and twice as many, up to 1,024, when the one after "
+        "them takes too long as well.",
         at_least=0,
         dynamic=True,
     ),

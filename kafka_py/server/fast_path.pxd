@@ -40,6 +40,7 @@ cdef class FastPath:
     cdef public Py_ssize_t inline_bytes_max     # a longer compressed batch is left to a worker ...
     cdef public long inline_us_max      # ... and so are the next ones after a request that took more of the CPU
     cdef public long hands_off          # so many long batches more are
+    cdef long hands_off_next            # how many it will be after the next one that takes too long
     cdef PyObject* last                 # of the last produce, its last partition; only ever compared
     cdef readonly int wanders           # produces go to one partition after another: see kafka_py.server.foresight
     cdef public object permitted        # key of a topic -> whether the caller may; None: there is nobody to ask

@@ -45,7 +45,8 @@ cdef enum:
     CODEC_GZIP = 1              # some 100 MB/s, five times slower than any other
     CODEC_ZSTD = 4
     WANDERS = 64                # so many produces more are foreseen after one that went to another partition
-    HANDS_OFF = 1000            # so many long batches are left to workers after a request that took too long
+    HANDS_OFF_MIN = 8           # so many long batches are left to workers after a request that took too long,
+    HANDS_OFF_MAX = 1024        # twice as many when the next one that is tried takes too long again, up to this
     AT_ATTRIBUTES = 21
     AT_PRODUCER = 43            # id, then epoch
     PRODUCER_BYTES = 10
@@ -118,6 +119,7 @@ cdef class FastPath:
         self.off_loop_bytes = off_loop_bytes
         self.inline_bytes_max = inline_bytes_max
         self.inline_us_max = inline_us_max
+        self.hands_off_next = HANDS_OFF_MIN
         self.waits = []
         self.scratch = Output()
         self.verifying = {}
@@ -226,7 +228,11 @@ cdef class FastPath:
         began = thread_seconds()
         outcome = self.append_all(out, owner, version, correlation, acks, topics, topics_count, pieces)
         if (thread_seconds() - began) * 1e6 > self.inline_us_max:
-            self.hands_off = HANDS_OFF
+            self.hands_off = self.hands_off_next
+            self.hands_off_next = min(2 * self.hands_off_next, <long>HANDS_OFF_MAX)
+        else:
+            # One that met memory which the host had taken back says nothing about the others.
+            self.hands_off_next = HANDS_OFF_MIN
         return outcome
 
     cdef bint checked_here(self, int codec, int64_t size) noexcept:

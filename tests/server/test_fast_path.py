@@ -232,19 +232,33 @@ def test_long_compressed_batches_that_a_worker_checks_all_the_same(both: Both, i
 def test_a_long_batch_that_took_too_long_sends_the_next_ones_to_workers(
     both: Both, inline: Any
 ) -> None:
-    from kcore import build
-
     (name, _) = both.topics("inline-long")
-    # 100 KB that become 25 MB: tens of milliseconds.
-    noise = random.Random(1).randbytes(60_000)
-    both.broker.node.replicas.partition(name, 0)
-    data = build([(None, noise + bytes(25_000_000), (), 1)], compression="lz4")
-    assert 64 * 1024 < len(data) < 512 * 1024
-    inline.inline_us_max = 3000
+    data = big_compressed("lz4")
+    # Whatever is checked takes longer.
+    inline.inline_us_max = 0
     assert both.fast(PRODUCE, 9, produce(name, data))[0] == ANSWERED
-    assert inline.hands_off == 1000
-    assert both.fast(PRODUCE, 9, produce(name, data))[0] == DECLINED
-    assert inline.hands_off == 999
+
+    def declined(count: int) -> None:
+        """So many go to workers, then one is tried again."""
+        assert inline.hands_off == count
+        for _ in range(count):
+            assert both.fast(PRODUCE, 9, produce(name, data))[0] == DECLINED
+        assert both.fast(PRODUCE, 9, produce(name, data))[0] == ANSWERED
+
+    declined(8)
+    declined(16)
+    inline.hands_off = 0
+    for _ in range(8):
+        assert both.fast(PRODUCE, 9, produce(name, data))[0] == ANSWERED
+        assert inline.hands_off <= 1024
+        count, inline.hands_off = inline.hands_off, 0
+    assert count == 1024
+    # One that does not take long, and the next one that does counts as the first.
+    inline.inline_us_max = 10_000_000
+    assert both.fast(PRODUCE, 9, produce(name, data))[0] == ANSWERED
+    inline.inline_us_max = 0
+    assert both.fast(PRODUCE, 9, produce(name, data))[0] == ANSWERED
+    declined(8)
 
 
 def begin(both: Both, names: tuple[str, str]) -> None:
