@@ -103,7 +103,8 @@ cdef class FastPath:
     ``now_ms`` is set at every wake-up; ``wait_for_flush`` says whether acks=all waits for the disk; batches that are
     compressed and longer than ``off_loop_bytes`` are left to the general path, which checks them in a worker. But for
     gzip's, those up to ``inline_bytes_max`` are checked here: that takes less than handing them over and back, unless a
-    request took more than ``inline_us_max`` of this thread's CPU a short time ago. Where the node has an authorizer, ``permitted`` is set for every request: a topic that the caller may not use is declined.
+    request took more than ``inline_us_max`` of this thread's CPU a short time ago. Where the node has an authorizer,
+    ``permitted`` is set for every request: a topic that the caller may not use is declined.
     ``sessions`` are those of fetches, None for none; ``monotonic_ms`` is what they age by.
     """
 
