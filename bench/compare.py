@@ -2,13 +2,14 @@
 
 Each case warms Apache with its own load first (a cold JIT is two to three times slower and proves
 nothing), then the two sides take turns, and each side's best pass counts. Exit status 1 when a
-bound of bench/cases.py does not hold.
+bound of bench/cases.py does not hold, or a case failed.
 """
 
 import argparse
 import contextlib
 import json
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 from bench import limits, measure, memory, report
 from bench.cases import CASES, Case
 from tests.oracle.apache import ApacheNode
-from tests.oracle.node import Node, OurNode, free_port_pair
+from tests.oracle.node import Node, NodeFailed, OurNode, free_port_pair
 
 #: What Kafka's own start script gives its broker.
 SERVER_JVM = (
@@ -76,31 +77,59 @@ def warm_up(case: Case, node: Node, topics: measure.Topics, seconds: float) -> N
         measure.run(case, node, topics, min(5.0, seconds), 0)
 
 
+def compare_case(
+    case: Case,
+    sides: list[Node],
+    topics: dict[str, measure.Topics],
+    arguments: argparse.Namespace,
+    directory: Path,
+) -> dict[str, measure.Measured]:
+    """One case on every side, and its limit: the best pass of each."""
+    best: dict[str, measure.Measured] = {}
+    for node in sides:
+        if node.kind == "apache":
+            warm_up(case, node, topics["apache"], arguments.warm)
+    with contextlib.ExitStack() as stack:
+        if not arguments.cold_memory and case.fills_memory:
+            stack.enter_context(memory.at_hand(MEMORY_BYTES))
+        for _ in range(arguments.passes):
+            for node in sides:
+                warm = arguments.seconds / 2 if case.fills_memory else 1.0
+                measured = one_pass(case, node, topics[node.kind], arguments.seconds, warm)
+                best[node.kind] = better(best.get(node.kind), measured)
+            limit = limits.run(case, directory, LIMIT_PORT, arguments.seconds / 2)
+            if limit is not None:
+                best["limit"] = better(best.get("limit"), limit)
+    return best
+
+
 def compare(
     sides: list[Node], cases: list[Case], arguments: argparse.Namespace, directory: Path
-) -> dict[str, dict[str, measure.Measured]]:
-    """Every case on every side."""
+) -> tuple[dict[str, dict[str, measure.Measured]], list[str]]:
+    """Every case on every side; and the cases that failed, after which all sides start anew.
+
+    A side that does not lead a new topic, or dies, costs its case and not the results of the run.
+    """
+    from confluent_kafka import KafkaException
+
     topics = {node.kind: measure.Topics(node) for node in sides}
     results: dict[str, dict[str, measure.Measured]] = {}
+    failed: list[str] = []
     for case in cases:
-        best: dict[str, measure.Measured] = {}
-        for node in sides:
-            if node.kind == "apache":
-                warm_up(case, node, topics["apache"], arguments.warm)
-        with contextlib.ExitStack() as stack:
-            if not arguments.cold_memory and case.fills_memory:
-                stack.enter_context(memory.at_hand(MEMORY_BYTES))
-            for _ in range(arguments.passes):
-                for node in sides:
-                    warm = arguments.seconds / 2 if case.fills_memory else 1.0
-                    measured = one_pass(case, node, topics[node.kind], arguments.seconds, warm)
-                    best[node.kind] = better(best.get(node.kind), measured)
-                limit = limits.run(case, directory, LIMIT_PORT, arguments.seconds / 2)
-                if limit is not None:
-                    best["limit"] = better(best.get("limit"), limit)
-        results[case.name] = best
-        print(case.name, json.dumps(best), file=sys.stderr, flush=True)
-    return results
+        try:
+            results[case.name] = compare_case(case, sides, topics, arguments, directory)
+        except (OSError, RuntimeError, subprocess.SubprocessError, KafkaException) as error:
+            print(f"{case.name} failed: {error!r}", file=sys.stderr)
+            failed.append(case.name)
+            for node in sides:
+                print(f"{node.kind} said last:\n{node.log_tail()}", file=sys.stderr, flush=True)
+                with contextlib.suppress(NodeFailed):
+                    node.stop()
+                node.start()
+            topics = {node.kind: measure.Topics(node) for node in sides}
+        else:
+            print(case.name, json.dumps(results[case.name]), file=sys.stderr, flush=True)
+    return results, failed
 
 
 def main() -> int:
@@ -133,10 +162,12 @@ def main() -> int:
             sides.append(ApacheNode(directory / "apache", port, jvm=SERVER_JVM))
         for node in sides:
             stack.enter_context(node)
-        results = compare(sides, cases, arguments, directory)
+        results, failed = compare(sides, cases, arguments, directory)
     made = report.write(results, arguments.out)
     report.print_table(made)
-    return 1 if any(row.ok is False for row in made) else 0
+    if failed:
+        print("failed:", ", ".join(failed), file=sys.stderr)
+    return 1 if failed or any(row.ok is False for row in made) else 0
 
 
 if __name__ == "__main__":
