@@ -7,8 +7,9 @@ cdef enum:
     GROW_BYTES_MAX = 4194304        # later chunks double up to this
     # Space is populated in steps of a power of two, up to multiples of it, so that the folios are that large:
     POPULATE_BYTES_MIN = 4096       # this is the step at first and after a sync ...
-    POPULATE_BYTES_LIGHT = 16384    # ... it may be as much as was appended since then, up to this: 16 KiB at once take
-    POPULATE_BYTES_MAX = 524288     # 16 us, a page takes 9; then a quarter of that, up to this
+    # ... it may be as much as was appended since then, up to this (16 KiB at once take 16 us, a page takes 9) ...
+    POPULATE_BYTES_LIGHT = 16384
+    POPULATE_BYTES_MAX = 524288     # ... and beyond that a quarter of it, up to this
     POPULATE_STRIDE = 65536         # one page of each so many bytes is asked for where a fault maps a whole folio
 
     RESIDENT_WINDOW_BITS = 16       # what is known to be in memory is remembered by 64 KiB,
