@@ -1,8 +1,8 @@
 """`make bench`: the node's cases beside a warm Apache Kafka in the same run.
 
 Each case warms Apache with its own load first (a cold JIT is two to three times slower and proves
-nothing), then the two sides take turns, and each side's best pass counts. Exit status 1 when a
-bound of bench/cases.py does not hold, or a case failed.
+nothing), then the two sides take turns, each coming first every other time, and each side's best
+pass counts. Exit status 1 when a bound of bench/cases.py does not hold, or a case failed.
 """
 
 import argparse
@@ -92,8 +92,9 @@ def compare_case(
     with contextlib.ExitStack() as stack:
         if not arguments.cold_memory and case.fills_memory:
             stack.enter_context(memory.at_hand(MEMORY_BYTES))
-        for _ in range(arguments.passes):
-            for node in sides:
+        for number in range(arguments.passes):
+            # Who comes second finds the disk and the memory as the first has left them.
+            for node in sides if number % 2 == 0 else reversed(sides):
                 warm = arguments.seconds / 2 if case.fills_memory else 1.0
                 measured = one_pass(case, node, topics[node.kind], arguments.seconds, warm)
                 best[node.kind] = better(best.get(node.kind), measured)

@@ -1,4 +1,4 @@
-"""A case that fails costs itself, not the run."""
+"""The sides take turns; a case that fails costs itself, not the run."""
 
 from __future__ import annotations
 
@@ -71,3 +71,22 @@ def test_what_is_a_mistake_of_ours_is_not_swallowed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(compare, "compare_case", measured)
     with pytest.raises(KeyError):
         compare.compare([Side()], [CASES[0]], argparse.Namespace(), Path())  # type: ignore[list-item]
+
+
+def test_each_side_comes_first_every_other_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours: Any = argparse.Namespace(kind="kafka_py")
+    theirs: Any = argparse.Namespace(kind="apache")
+    case = next(case for case in CASES if case.kind == "client-consume")
+    order: list[str] = []
+
+    def one_pass(case: Any, node: Any, *_: Any) -> Any:
+        order.append(node.kind)
+        return {"requests_per_s": float(len(order))}
+
+    monkeypatch.setattr(compare, "one_pass", one_pass)
+    monkeypatch.setattr(compare, "warm_up", lambda *_: None)
+    arguments = argparse.Namespace(warm=0.0, seconds=1.0, passes=3, cold_memory=True)
+    topics: Any = {"kafka_py": None, "apache": None}
+    best = compare.compare_case(case, [ours, theirs], topics, arguments, Path())
+    assert order == ["kafka_py", "apache", "apache", "kafka_py", "kafka_py", "apache"]
+    assert (best["kafka_py"]["requests_per_s"], best["apache"]["requests_per_s"]) == (5.0, 6.0)
