@@ -7,7 +7,7 @@ cdef enum:
     GROW_BYTES_MAX = 4194304        # later chunks double up to this
     # Space is populated in steps of a power of two, up to multiples of it, so that the folios are that large:
     POPULATE_BYTES_MIN = 4096       # this is the step at first and after a sync ...
-    # ... it may be as much as was appended since then, up to this (16 KiB at once take 16 us, a page takes 9) ...
+    # ... it may be four times what was appended since then, up to this (16 KiB at once take 17 us, a page takes 10) ...
     POPULATE_BYTES_LIGHT = 16384
     POPULATE_BYTES_MAX = 524288     # ... and beyond that a quarter of it, up to this
     POPULATE_STRIDE = 65536         # one page of each so many bytes is asked for where a fault maps a whole folio
@@ -28,18 +28,22 @@ cdef struct ResidentWindow:
     Py_ssize_t number               # position >> RESIDENT_WINDOW_BITS, and one: 0 is none
     int64_t seen_ms
 
+cdef class Descriptor:
+    cdef int fd
+
 cdef class Mapping:
     cdef uint8_t* data              # start of the map, NULL for an empty read-only file
     cdef Py_ssize_t reserved        # bytes of address space
     cdef Py_ssize_t allocated       # bytes of the file: touching beyond is SIGBUS (T1)
     cdef Py_ssize_t populated       # bytes whose pages were faulted in ahead
     cdef Py_ssize_t synced          # the last sync covered the file up to here
-    cdef Py_ssize_t limit           # the file never grows beyond this
-    cdef int fd
+    cdef Py_ssize_t limit           # the file does not grow beyond this within this map
+    cdef int fd                     # of `file`, which may belong to an earlier map of the same file, too
     cdef bint writable
     cdef int faults                 # FAULTS_...
     cdef ResidentWindow windows[RESIDENT_WINDOWS]
     cdef readonly str path
+    cdef Descriptor file
 
     # Makes at least `size` bytes touchable: posix_fallocate, then populate. 0, or -1 with errno.
     cdef int grow(self, Py_ssize_t size) noexcept nogil
@@ -61,4 +65,5 @@ cdef class Mapping:
     cdef int was_resident(self, Py_ssize_t position, Py_ssize_t size, int64_t now_ms) noexcept nogil
 
 cdef Mapping map_writable(str path, Py_ssize_t limit)     # creates the file when it is missing
+cdef Mapping map_further(Mapping before, Py_ssize_t limit, Py_ssize_t end)  # takes the place of one that is too short
 cdef Mapping map_readonly(str path)

@@ -19,6 +19,10 @@ Life of a segment's map::
                               ^                               v                         v
                               +------- idle(): the pool of open maps is full, nothing unsynced
 
+A writable map reaches over 256 KiB of file at first, then over 4 MiB, 64 MiB and the whole segment: each time a batch has
+no room in it, a longer one takes its place, and the old one stays for the slices that point into it. mapped_file.pyx
+has the reason.
+
 Locks: the Log's lock covers every change; reads rely on the GIL and on `end` being published last.
 """
 
@@ -33,7 +37,7 @@ from kcore.endian cimport load_be32, load_be64
 from kcore.index cimport (
     OffsetIndex, TimeIndex, TransactionIndex, offset_index_full, time_index_full,
 )
-from kcore.mapped_file cimport Mapping, map_readonly, map_writable
+from kcore.mapped_file cimport Mapping, map_further, map_readonly, map_writable
 from kcore.record_batch cimport (
     AT_BATCH_LENGTH, AT_LAST_OFFSET_DELTA, AT_MAGIC, AT_MAX_TIMESTAMP, BatchHeader, HEADER_BYTES,
     LENGTH_MIN, LOG_OVERHEAD, batch_assign, batch_crc_copy, batch_set_max_timestamp,
@@ -48,6 +52,8 @@ from kcore.errors import CorruptFile, CorruptLog
 cdef enum:
     NOGIL_BYTES = 65536             # copies of that size let the GIL go
     HOT_BYTES = 16777216            # the tail that is taken to be in memory
+    WINDOW_BYTES_MIN = 262144       # of the file, what the first writable map reaches over ...
+    WINDOW_STEP_BITS = 4            # ... and the next one over 16 times as much
 
 cdef int64_t INT32_MAX = 0x7FFFFFFF
 cdef int64_t INT64_MAX = 0x7FFFFFFFFFFFFFFF
@@ -260,10 +266,23 @@ cdef class Segment:
         self.end += n
         return 0
 
+    cdef Py_ssize_t window(self, Py_ssize_t size) noexcept:
+        """How many bytes of the file a map should reach over that has to reach over `size`."""
+        cdef Py_ssize_t most = max(self.size_max, size), reach = WINDOW_BYTES_MIN
+        if self.preallocate:
+            return most
+        while reach < size:
+            reach <<= WINDOW_STEP_BITS
+        return min(reach, most)
+
     cdef int open_write(self, Py_ssize_t more) except -1:
-        """Maps the file for appending. The place of a larger map is taken only once the new one stands."""
-        cdef Py_ssize_t limit = max(self.size_max, self.end + more)
-        cdef Mapping mapping = map_writable(self.path + ".log", limit)
+        """Maps the file for appending, or maps more of it."""
+        cdef Py_ssize_t reach = self.window(self.end + more)
+        cdef Mapping mapping
+        if self.mapping is not None and self.mapping.writable:
+            self.mapping = map_further(self.mapping, reach, self.end)
+            return 0
+        mapping = map_writable(self.path + ".log", reach)
         if mapping.allocated < self.end:
             raise CorruptLog(f"{mapping.path}: {mapping.allocated} bytes, {self.end} were there before")
         # Bytes beyond the end are what an earlier life of the file left: never valid, cut before use.
