@@ -4,10 +4,11 @@
 - gzip: RFC 1952, members one after the other, read by gzip_stream.pyx.
 - snappy: read in xerial's framing (a 16-byte header, then blocks behind a big-endian length, which is what
   Java writes) and bare (what librdkafka writes); written in xerial's framing, blocks of 32 KiB.
-- lz4: one frame of independent blocks, read by lz4_frame.pyx; written with 64 KiB blocks and neither checksums nor
-  content size. Linked blocks are refused: Java's reader cannot read them, so a broker must not store them.
-- zstd: frames one after the other; windows up to 128 MiB, as Java's reader allows. What level 22 of Java's writer
-  makes announces such a window however small the batch is; the memory touched stays that of the output.
+- lz4: one frame of independent blocks, read and written by lz4_frame.pyx; written with 64 KiB blocks and neither
+  checksums nor content size. Linked blocks are refused: Java's reader cannot read them, so a broker must not store them.
+- zstd: frames one after the other, walked and written by zstd_frame.pyx, read by the binding; written with content
+  size and no checksum; windows up to 128 MiB, as Java's reader allows. What level 22 of Java's writer makes announces
+  such a window however small the batch is; the memory touched stays that of the output.
 
 Nothing is decompressed beyond the caller's limit, and nothing is allocated for a length that the input
 merely claims: lz4 and zstd are walked block by block first for the most they can hold, snappy's claim is held against
@@ -21,7 +22,6 @@ import zlib
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
-from cpython.bytes cimport PyBytes_AS_STRING
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from libc.string cimport memcmp, memcpy
@@ -35,8 +35,7 @@ from kcore.lz4_frame cimport (
     LZ4_SLACK_BYTES, Lz4Reader, lz4_bound, lz4_encode, lz4_reader, lz4_room, lz4_writer_load,
 )
 from kcore.zstd_frame cimport (
-    ZSTD_SLACK_BYTES, ZSTD_WINDOW_BYTES_MAX, ZstdFrame, ZstdReader, ZstdWriter, zstd_frame, zstd_load, zstd_reader,
-    zstd_room, zstd_writer,
+    ZSTD_WINDOW_BYTES_MAX, ZstdFrame, ZstdWriter, zstd_frame, zstd_room, zstd_writer, zstd_writer_load,
 )
 
 from kcore.errors import DecompressedTooLarge, DecompressionFailed, UnsupportedCompression
@@ -52,9 +51,8 @@ cdef object _zstd_error = None
 # one takes it out of its pool, and puts it back unless something went wrong with it.
 cdef list _gunzip_readers = []
 cdef list _lz4_readers = []
-cdef list _zstd_readers = []
+cdef list _zstd_readers = []                # methods that decompress a frame
 cdef list _zstd_writers = []
-cdef list _zstd_decompressors = []          # the binding's
 cdef dict _zstd_compressors = {}            # the binding's: level -> compressors
 cdef list _rooms = []
 
@@ -63,6 +61,7 @@ cdef enum:
     POOLED_BYTES_MAX = 8388608              # a context that has grown beyond this is let go
     XERIAL_BLOCK_BYTES = 32768
     XERIAL_HEADER_BYTES = 16
+    XERIAL_MAGIC_BYTES = 8
     GZIP_WINDOW_BYTES = 4096
     GZIP_RATIO_USUAL = 32                   # what a member says of its size is believed up to there, at first
     GZIP_ROOM_BYTES_MIN = 65536
@@ -70,13 +69,15 @@ cdef enum:
     # A snappy copy of 3 bytes makes 64 at most.
     SNAPPY_RATIO_MAX = 22
     NOGIL_BYTES = 65536                     # from here on the work takes longer than handing the GIL over and back
-    ZSTD_LEVEL_USUAL = 3                    # beyond this, and with lz4's high compressor, less takes long as well
+    NOGIL_SLOW_BYTES = 8192                 # the same for what compresses
+    ZSTD_LEVEL_USUAL = 3                    # beyond this, and with lz4's high compressor, anything takes long
     ROOM_BYTES_MIN = 65536                  # less is at hand in malloc
     ROOMS_MAX = 4                           # outputs kept to be used again, as many as work at a time
     ROOM_BYTES_MAX = 2097152                # a larger one is let go
 
 XERIAL_MAGIC = b"\x82SNAPPY\x00"
 XERIAL_HEADER = XERIAL_MAGIC + b"\x00\x00\x00\x01\x00\x00\x00\x01"
+cdef bytes _xerial_header = XERIAL_HEADER
 
 
 class Codec(enum.IntEnum):
@@ -311,6 +312,7 @@ cdef int64_t _xerial_claim(const uint8_t* p, Py_ssize_t n) noexcept nogil:
 
 
 cdef int _unsnappy_block(_Span source, _Span output) except -1:
+    cdef Py_ssize_t written
     try:
         written = _snappy_decompress(source, output)
     except _snappy_error as error:
@@ -328,7 +330,7 @@ cdef object _unsnappy(object payload, int64_t bytes_max):
     cdef _Room output
     cdef bint framed
     _load_snappy()
-    framed = n >= XERIAL_HEADER_BYTES and memcmp(p, PyBytes_AS_STRING(XERIAL_MAGIC), 8) == 0
+    framed = n >= XERIAL_HEADER_BYTES and memcmp(p, <char*>_xerial_header, XERIAL_MAGIC_BYTES) == 0
     total = _xerial_claim(p, n) if framed else _snappy_claim(p, n) if n else -1
     if total < 0:
         raise DecompressionFailed("snappy: the lengths of the blocks cannot be true")
@@ -367,7 +369,7 @@ cdef object _snap(object payload):
     cdef _Room room
     _load_snappy()
     room = _room(XERIAL_HEADER_BYTES + blocks * (4 + 32) + n + n // 6, 0)
-    memcpy(room.data, PyBytes_AS_STRING(XERIAL_HEADER), XERIAL_HEADER_BYTES)
+    memcpy(room.data, <char*>_xerial_header, XERIAL_HEADER_BYTES)
     block = _Span.__new__(_Span)
     part = _Span.__new__(_Span)
     part.writable = True
@@ -429,7 +431,7 @@ cdef object _lz4(object payload, int level):
     span = _span_of(payload)
     most = lz4_room(span.length)
     room = _room(most, 0)
-    if span.length >= NOGIL_BYTES or level > 0:
+    if span.length >= NOGIL_SLOW_BYTES or level > 0:
         with nogil:
             written = lz4_encode(span.data, span.length, level, room.data, most, &wrong)
     else:
@@ -467,98 +469,52 @@ cdef int _load_zstd() except -1:
     return 0
 
 
-cdef object _zstd_failed(const char* wrong):
-    return DecompressionFailed(f"zstd: {wrong.decode('ascii')}")
+cdef object _zstd_reader():
+    """What decompresses a frame, given it and, where it does not say its content size, the most to be made of it."""
+    try:
+        return _zstd_readers.pop()
+    except IndexError:
+        _load_zstd()
+        return _zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX).decompress
 
 
 cdef object _unzstd(object payload, int64_t bytes_max):
     cdef _Span span = _span_of(payload)
-    if span.length == 0:
-        raise DecompressionFailed("zstd: no frame")
-    if not zstd_load():
-        return _unzstd_by_binding(payload, span.data, span.length, bytes_max)
-    return _unzstd_directly(span.data, span.length, bytes_max)
-
-
-cdef _Room _unzstd_directly(const uint8_t* p, Py_ssize_t n, int64_t bytes_max):
-    cdef Py_ssize_t at = 0
-    cdef int64_t bound = 0, part, most
-    cdef ZstdFrame frame
-    cdef ZstdReader reader, pooled
-    cdef const char* wrong = NULL
-    cdef _Room room
-    # Up to the first frame with something wrong in it: those before it have the say.
-    while at < n and bound < bytes_max and zstd_frame(p + at, n - at, &frame) == NULL:
-        bound += frame.bound
-        at += frame.length
-    room = _room(min(bound, bytes_max), ZSTD_SLACK_BYTES)
-    try:
-        pooled = <ZstdReader>_zstd_readers.pop()
-    except IndexError:
-        pooled = zstd_reader()
-    at = 0
-    while at < n:
-        wrong = zstd_frame(p + at, n - at, &frame)
-        if wrong != NULL:
-            raise _zstd_failed(wrong)
-        most = bytes_max - room.length
-        if frame.exact and frame.bound > most:
-            raise _too_large(bytes_max)
-        if frame.bound:
-            most = min(frame.bound, most + ZSTD_SLACK_BYTES)
-            # A stream's buffer stays as large as a frame before needed it, and what leaves a window is found in it.
-            reader = zstd_reader() if frame.streamed else pooled
-            if most >= NOGIL_BYTES:
-                with nogil:
-                    part = reader.decode(p + at, &frame, room.data + room.length, most)
-            else:
-                part = reader.decode(p + at, &frame, room.data + room.length, most)
-            if part > bytes_max - room.length or part < 0 and frame.bound > bytes_max - room.length:
-                # Its output did not fit, or it is broken: either way more than allowed was asked for.
-                raise _too_large(bytes_max)
-            if part < 0:
-                raise _zstd_failed(reader.wrong)
-            room.length += <Py_ssize_t>part
-        at += frame.length
-    if len(_zstd_readers) < POOLED_MAX:
-        _zstd_readers.append(pooled)
-    return room
-
-
-cdef object _unzstd_by_binding(object payload, const uint8_t* p, Py_ssize_t n, int64_t bytes_max):
-    """The same where libzstd's functions are not to be found."""
     cdef Py_ssize_t at = 0
     cdef int64_t left = bytes_max
     cdef ZstdFrame frame
     cdef const char* wrong
-    cdef list parts = []
-    _load_zstd()
-    try:
-        machine = _zstd_decompressors.pop()
-    except IndexError:
-        machine = _zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
-    while at < n:
-        wrong = zstd_frame(p + at, n - at, &frame)
+    cdef list parts = None
+    cdef object part = b"", decompress_frame
+    if span.length == 0:
+        raise DecompressionFailed("zstd: no frame")
+    decompress_frame = _zstd_reader()
+    while at < span.length:
+        wrong = zstd_frame(span.data + at, span.length - at, &frame)
         if wrong != NULL:
-            raise _zstd_failed(wrong)
+            raise DecompressionFailed(f"zstd: {wrong.decode('ascii')}")
         if frame.exact and frame.bound > left:
             raise _too_large(bytes_max)
         if frame.bound:
+            source = payload if frame.length == span.length else memoryview(payload)[at : at + frame.length]
             try:
-                source = payload if frame.length == n else memoryview(payload)[at : at + frame.length]
-                part = machine.decompress(source, min(frame.bound, left + 1))
+                # The binding itself takes no more than a content size that the frame says.
+                part = decompress_frame(source) if frame.exact else decompress_frame(source, min(frame.bound, left + 1))
             except _zstd_error as error:
                 if frame.bound > left:
+                    # Its output did not fit, or it is broken: either way more than allowed was asked for.
                     raise _too_large(bytes_max) from None
                 raise DecompressionFailed(f"zstd: {error}") from None
-            if len(part) > left:
+            if len(<bytes>part) > left:
                 raise _too_large(bytes_max)
-            left -= len(part)
-            parts.append(part)
+            left -= len(<bytes>part)
+            if frame.length != span.length:
+                parts = parts or []
+                parts.append(part)
         at += frame.length
-    if len(_zstd_decompressors) < POOLED_MAX:
-        _zstd_decompressors.append(machine)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    if len(_zstd_readers) < POOLED_MAX:
+        _zstd_readers.append(decompress_frame)
+    return part if parts is None else b"".join(parts)
 
 
 cdef object _zstd(object payload, int level):
@@ -566,7 +522,7 @@ cdef object _zstd(object payload, int level):
     cdef _Room room
     cdef ZstdWriter writer
     cdef int64_t written, most
-    if not zstd_load():
+    if not zstd_writer_load():
         return _zstd_by_binding(payload, level)
     span = _span_of(payload)
     most = zstd_room(span.length)
@@ -575,7 +531,7 @@ cdef object _zstd(object payload, int level):
         writer = <ZstdWriter>_zstd_writers.pop()
     except IndexError:
         writer = zstd_writer()
-    if span.length >= NOGIL_BYTES or level > ZSTD_LEVEL_USUAL:
+    if span.length >= NOGIL_SLOW_BYTES or level > ZSTD_LEVEL_USUAL:
         with nogil:
             written = writer.encode(span.data, span.length, level, room.data, most)
     else:
@@ -662,7 +618,8 @@ def decompress(codec, payload not None, *, bytes_max):
 
 
 def compress(codec, payload not None, level=None):
-    """The payload compressed as Kafka's own clients do; level by Kafka's numbers, None for its default.
+    """The payload compressed as Kafka's own clients do, a bytes-like object; level by Kafka's numbers, None for its
+    default.
 
     Raises UnsupportedCompression for another codec, ValueError for a level that the codec does not have.
     """

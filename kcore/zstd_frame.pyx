@@ -1,20 +1,19 @@
 # cython: freethreading_compatible=True
-"""Zstandard frames (RFC 8878), read and written by libzstd without the GIL, in memory that is used again.
+"""Zstandard frames (RFC 8878): the walk that bounds an output before there is any, and the writer.
 
-The binding of python-zstandard takes fresh memory for each output. Its wheel carries libzstd twice: `backend_c`, which
-is what an import gives and which hides the library's functions, and `_cffi`, which shows them and is opened here
-without being imported. Where it is missing, shows too little, or would call another libzstd that the process has
-loaded for everybody, compression.pyx takes the binding. Nothing is coded by ourselves, and zstd.h is not needed: what
-is called is its stable part, of libzstd 1.4.0 and later.
+The binding of python-zstandard writes into fresh memory, and its compiled module hides libzstd's functions. The wheel
+carries the library once more, in `zstandard/_cffi`, which shows them: it is opened without being imported, and writes
+the same bytes into memory that is used again. Where it is missing, is old, shows too little, or would call another
+libzstd that the process has loaded for everybody, compression.pyx takes the binding. Nothing is coded by ourselves, and
+zstd.h is not needed: what is called is libzstd's stable part.
+
+Frames are read by the binding. What `_cffi` reads takes it 1.1 times as long, since its functions call one another by
+name (one for each sequence). The system's own libzstd is as fast as the binding or faster, but which damaged frames it
+takes, and for what, differs from release to release: no two nodes would be sure to say the same of a batch.
 
     frame      magic:4  descriptor:1  [window:1]  [dictionary:0-4]  [content size:0-8]  block*  [checksum:4]
     block      header:3 (bit 0: the last; bits 1 and 2: stored, one byte repeated, compressed; then the size)  bytes
     skippable  magic:4 (its lowest 4 bits are free)  size:4  bytes
-
-The walk over a frame's blocks bounds the output before there is any. A frame is decompressed in one call, which takes no
-memory for a window. What it takes is not quite what streaming readers, as Java's, take: it finds no fault with a match
-that reaches back beyond the window, and does find fault with a compressed block of no bytes. A frame in which either
-can be goes through libzstd's stream, too, unless it says its content size, for which libzstd makes no difference.
 
 Sources: RFC 8878; zstd.h; KIP-110.
 """
@@ -30,31 +29,21 @@ cdef extern from "<dlfcn.h>" nogil:
 cdef extern from *:
     """
     #include <stddef.h>
-    typedef struct { const void *start; size_t size, at; } kcore_zstd_in;
-    typedef struct { void *start; size_t size, at; } kcore_zstd_out;
     typedef void *(*kcore_zstd_create)(void);
     typedef size_t (*kcore_zstd_one)(void *context);
     typedef size_t (*kcore_zstd_set)(void *context, int parameter, int value);
     typedef size_t (*kcore_zstd_work)(void *context, void *to, size_t room, const void *from, size_t size);
-    typedef size_t (*kcore_zstd_stream)(void *context, kcore_zstd_out *to, kcore_zstd_in *from);
     typedef size_t (*kcore_zstd_bound)(size_t size);
     typedef unsigned (*kcore_zstd_is_error)(size_t code);
     typedef const char *(*kcore_zstd_error_name)(size_t code);
     typedef unsigned (*kcore_zstd_version)(void);
     """
-    ctypedef struct kcore_zstd_in:
-        const void* start
-        size_t size, at
-    ctypedef struct kcore_zstd_out:
-        void* start
-        size_t size, at
     ctypedef void* (*kcore_zstd_create)() noexcept nogil
     ctypedef size_t (*kcore_zstd_one)(void* context) noexcept nogil
     ctypedef size_t (*kcore_zstd_set)(void* context, int parameter, int value) noexcept nogil
     ctypedef size_t (*kcore_zstd_work)(
         void* context, void* to, size_t room, const void* source, size_t size
     ) noexcept nogil
-    ctypedef size_t (*kcore_zstd_stream)(void* context, kcore_zstd_out* to, kcore_zstd_in* source) noexcept nogil
     ctypedef size_t (*kcore_zstd_bound)(size_t size) noexcept nogil
     ctypedef unsigned (*kcore_zstd_is_error)(size_t code) noexcept nogil
     ctypedef const char* (*kcore_zstd_error_name)(size_t code) noexcept nogil
@@ -70,43 +59,37 @@ cdef enum:
     BLOCK_REPEATED = 1
     BLOCK_COMPRESSED = 2
     BLOCK_RESERVED = 3
-    VERSION_MIN = 10400
+    VERSION_MIN = 10400             # the first with a stable compress2
     PARAMETER_LEVEL = 100           # ZSTD_c_compressionLevel
-    PARAMETER_WINDOW_LOG_MAX = 100  # ZSTD_d_windowLogMax
-    WINDOW_LOG_MAX = 27
     LEVEL_NONE = -2147483648        # of a writer that was not told any
 
 cdef uint32_t MAGIC = 0xFD2FB528U
 cdef uint32_t CHECKSUM_OF_NOTHING = 0x51D8E999U     # XXH64 of no bytes, its lower half
 
-cdef bint looked = False
-cdef bint found = False
-cdef bint wanted = True
-cdef kcore_zstd_create create_reader = NULL
 cdef kcore_zstd_create create_writer = NULL
-cdef kcore_zstd_one free_reader = NULL
 cdef kcore_zstd_one free_writer = NULL
 cdef kcore_zstd_one writer_bytes = NULL
-cdef kcore_zstd_set set_reader = NULL
 cdef kcore_zstd_set set_writer = NULL
-cdef kcore_zstd_work decompress_all = NULL
 cdef kcore_zstd_work compress_all = NULL
-cdef kcore_zstd_stream decompress_some = NULL
 cdef kcore_zstd_bound compress_bound = NULL
 cdef kcore_zstd_is_error is_error = NULL
 cdef kcore_zstd_error_name error_name = NULL
 
+cdef bint wanted = True
+cdef bint looked = False
+cdef bint found = False
 
-def use_zstd_directly(bint on):
-    """For tests: whether libzstd's own functions are called where they are found, which is so from the start; returns
-    whether they are now."""
+
+def use_zstd_writer_directly(bint on):
+    """For tests: whether libzstd's own functions write where they are found, which is so from the start; returns
+    whether they do now."""
     global wanted
     wanted = on
-    return zstd_load()
+    return zstd_writer_load()
 
 
 cdef bytes _library_path():
-    """Where the module is that shows libzstd; empty when there is none. Nothing is imported for it."""
+    """Where the module of the wheel is that shows libzstd; empty when there is none. Nothing is imported for it."""
     import os
     from importlib.machinery import PathFinder
     from importlib.util import find_spec
@@ -119,9 +102,8 @@ cdef bytes _library_path():
 
 
 cdef bint _find(bytes path) noexcept:
-    """Whether every function is there."""
-    global create_reader, create_writer, free_reader, free_writer, writer_bytes, set_reader, set_writer
-    global decompress_all, compress_all, decompress_some, compress_bound, is_error, error_name
+    """Whether the library at this path is one to be used; its functions."""
+    global create_writer, free_writer, writer_bytes, set_writer, compress_all, compress_bound, is_error, error_name
     cdef kcore_zstd_version version
     cdef void* everybodys
     # Never closed: the interpreter does not unload its modules either.
@@ -136,33 +118,26 @@ cdef bint _find(bytes path) noexcept:
     everybodys = dlsym(RTLD_DEFAULT, b"ZSTD_versionNumber")
     if everybodys != NULL and everybodys != <void*>version:
         return False
-    create_reader = <kcore_zstd_create>dlsym(library, b"ZSTD_createDCtx")
     create_writer = <kcore_zstd_create>dlsym(library, b"ZSTD_createCCtx")
-    free_reader = <kcore_zstd_one>dlsym(library, b"ZSTD_freeDCtx")
     free_writer = <kcore_zstd_one>dlsym(library, b"ZSTD_freeCCtx")
     writer_bytes = <kcore_zstd_one>dlsym(library, b"ZSTD_sizeof_CCtx")
-    set_reader = <kcore_zstd_set>dlsym(library, b"ZSTD_DCtx_setParameter")
     set_writer = <kcore_zstd_set>dlsym(library, b"ZSTD_CCtx_setParameter")
     compress_all = <kcore_zstd_work>dlsym(library, b"ZSTD_compress2")
-    decompress_some = <kcore_zstd_stream>dlsym(library, b"ZSTD_decompressStream")
     compress_bound = <kcore_zstd_bound>dlsym(library, b"ZSTD_compressBound")
     is_error = <kcore_zstd_is_error>dlsym(library, b"ZSTD_isError")
     error_name = <kcore_zstd_error_name>dlsym(library, b"ZSTD_getErrorName")
-    decompress_all = <kcore_zstd_work>dlsym(library, b"ZSTD_decompressDCtx")
     return (
-        create_reader != NULL and create_writer != NULL and free_reader != NULL and free_writer != NULL
-        and writer_bytes != NULL and set_reader != NULL and set_writer != NULL
-        and compress_all != NULL and decompress_some != NULL and compress_bound != NULL
-        and is_error != NULL and error_name != NULL and decompress_all != NULL
+        create_writer != NULL and free_writer != NULL and writer_bytes != NULL and set_writer != NULL
+        and compress_all != NULL and compress_bound != NULL and is_error != NULL and error_name != NULL
     )
 
 
-cdef bint zstd_load() except -1:
+cdef bint zstd_writer_load() except -1:
     global looked, found
     if not looked:
         path = _library_path()
         found = bool(path) and _find(path)
-        # Last: another thread may ask at the same time, and then looks for the same once more.
+        # Last: another thread may ask at the same time, and then finds the same once more.
         looked = True
     return found and wanted
 
@@ -214,11 +189,9 @@ cdef const char* zstd_frame(const uint8_t* p, Py_ssize_t n, ZstdFrame* frame) no
     cdef uint32_t header, size, kind
     cdef uint64_t window = 0, content = 0
     cdef int64_t block_max, bound = 0
-    cdef bint vacant = False
     cdef const char* wrong
     frame.bound = 0
     frame.exact = False
-    frame.streamed = False
     if n < 5:
         return "the frame is cut short"
     header = load_le32(p)
@@ -241,14 +214,13 @@ cdef const char* zstd_frame(const uint8_t* p, Py_ssize_t n, ZstdFrame* frame) no
         at += 3
         size = header >> 3
         kind = (header >> 1) & 3
-        if kind == BLOCK_RESERVED or <int64_t>size > block_max:
+        if kind == BLOCK_RESERVED or <int64_t>size > block_max or kind == BLOCK_COMPRESSED and block_max == 0:
             return "a block of an unknown kind or size"
         if kind == BLOCK_REPEATED:
             bound += size
             size = 1
         else:
             bound += <int64_t>size if kind == BLOCK_STORED else block_max
-            vacant |= kind == BLOCK_COMPRESSED and size == 0
         if n - at < <int64_t>size:
             return "the frame is cut short"
         at += size
@@ -260,7 +232,6 @@ cdef const char* zstd_frame(const uint8_t* p, Py_ssize_t n, ZstdFrame* frame) no
             return "the frame is cut short"
     frame.length = at
     frame.bound = bound
-    frame.streamed = not frame.exact and (vacant or <uint64_t>bound > window)
     if frame.exact:
         if content > <uint64_t>bound:
             return "a content size that its blocks cannot hold"
@@ -272,55 +243,6 @@ cdef const char* zstd_frame(const uint8_t* p, Py_ssize_t n, ZstdFrame* frame) no
         if p[4] & FLAG_CHECKSUM and load_le32(p + at - 4) != CHECKSUM_OF_NOTHING:
             return "a wrong checksum of nothing"
     return NULL
-
-
-cdef class ZstdReader:
-    """See the declaration."""
-
-    def __dealloc__(self):
-        if self.context != NULL:
-            free_reader(self.context)
-
-    cdef int64_t decode(self, const uint8_t* p, const ZstdFrame* frame, uint8_t* to, int64_t room) noexcept nogil:
-        cdef size_t code, taken, written
-        cdef kcore_zstd_in source
-        cdef kcore_zstd_out output
-        if not frame.streamed:
-            code = decompress_all(self.context, to, <size_t>room, p, <size_t>frame.length)
-            if is_error(code):
-                self.wrong = error_name(code)
-                return -1
-            return <int64_t>code
-        source.start = p
-        source.size = <size_t>frame.length
-        source.at = 0
-        output.start = to
-        output.size = <size_t>room
-        output.at = 0
-        while True:
-            taken = source.at
-            written = output.at
-            code = decompress_some(self.context, &output, &source)
-            if is_error(code):
-                self.wrong = error_name(code)
-                return -1
-            if code == 0:
-                break
-            if source.at == taken and output.at == written:
-                self.wrong = "the frame does not end, or does not fit"
-                return -1
-        if source.at != source.size:
-            self.wrong = "bytes after the last block"
-            return -1
-        return <int64_t>output.at
-
-
-cdef ZstdReader zstd_reader():
-    cdef ZstdReader made = ZstdReader.__new__(ZstdReader)
-    made.context = create_reader()
-    if made.context == NULL or is_error(set_reader(made.context, PARAMETER_WINDOW_LOG_MAX, WINDOW_LOG_MAX)):
-        raise MemoryError
-    return made
 
 
 cdef class ZstdWriter:
