@@ -22,6 +22,7 @@ import zlib
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from libc.string cimport memcmp, memcpy
@@ -104,14 +105,11 @@ cdef object _too_large(int64_t bytes_max):
 
 # ---------------------------------------------------------------------------------------------- input
 
-@cython.final
 @cython.no_gc
 @cython.freelist(8)
 cdef class _Span:
     """Bytes in somebody else's memory, as C and the bindings take them. It costs less than a memory view, and is used
     again for the next block: whoever makes one sees to it that the memory stays and that no binding keeps it."""
-    cdef Py_buffer held         # what keeps an input where it is
-    cdef bint holds
     cdef uint8_t* data
     cdef Py_ssize_t length
     cdef bint writable
@@ -119,14 +117,21 @@ cdef class _Span:
     def __getbuffer__(self, Py_buffer* buffer, int flags):
         PyBuffer_FillInfo(buffer, self, self.data, self.length, not self.writable, flags)
 
+
+@cython.final
+@cython.no_gc
+cdef class _Input(_Span):
+    """All bytes of an input, held for as long as it is there."""
+    cdef Py_buffer held
+    cdef bint holds
+
     def __dealloc__(self):
         if self.holds:
             PyBuffer_Release(&self.held)
 
 
-cdef _Span _span_of(object payload):
-    """The bytes of an input, held for as long as the span is there."""
-    cdef _Span span = _Span.__new__(_Span)
+cdef _Input _input(object payload):
+    cdef _Input span = _Input.__new__(_Input)
     PyObject_GetBuffer(payload, &span.held, PyBUF_SIMPLE)
     span.holds = True
     span.data = <uint8_t*>span.held.buf
@@ -178,7 +183,7 @@ cdef _Room _room(Py_ssize_t n, Py_ssize_t slack):
 # ---------------------------------------------------------------------------------------------- gzip
 
 cdef object _gunzip(object payload, int64_t bytes_max):
-    cdef _Span span = _span_of(payload)
+    cdef _Span span = _input(payload)
     cdef const uint8_t* p = span.data
     cdef Py_ssize_t n = span.length
     cdef int64_t size
@@ -323,11 +328,11 @@ cdef int _unsnappy_block(_Span source, _Span output) except -1:
 
 
 cdef object _unsnappy(object payload, int64_t bytes_max):
-    cdef _Span span = _span_of(payload), block, part
+    cdef _Span span = _input(payload), block, part
     cdef const uint8_t* p = span.data
     cdef Py_ssize_t n = span.length, at
     cdef int64_t total
-    cdef _Room output
+    cdef object output
     cdef bint framed
     _load_snappy()
     framed = n >= XERIAL_HEADER_BYTES and memcmp(p, <char*>_xerial_header, XERIAL_MAGIC_BYTES) == 0
@@ -336,11 +341,15 @@ cdef object _unsnappy(object payload, int64_t bytes_max):
         raise DecompressionFailed("snappy: the lengths of the blocks cannot be true")
     if total > bytes_max:
         raise _too_large(bytes_max)
-    output = _room(total, 0)
-    output.length = total
     part = _Span.__new__(_Span)
-    part.data = output.data
     part.writable = True
+    if total < ROOM_BYTES_MIN:
+        output = PyBytes_FromStringAndSize(NULL, total)
+        part.data = <uint8_t*>PyBytes_AS_STRING(output)
+    else:
+        output = _room(total, 0)
+        (<_Room>output).length = total
+        part.data = (<_Room>output).data
     if not framed:
         part.length = total
         _unsnappy_block(span, part)
@@ -363,8 +372,8 @@ cdef object _unsnappy(object payload, int64_t bytes_max):
 
 cdef object _snap(object payload):
     """xerial's framing, block by block into one piece of memory that has room for the worst."""
-    cdef _Span span = _span_of(payload), block, part
-    cdef Py_ssize_t at, n = span.length, filled = XERIAL_HEADER_BYTES, written
+    cdef _Span span = _input(payload), block, part
+    cdef Py_ssize_t at = 0, n = span.length, filled = XERIAL_HEADER_BYTES, written
     cdef Py_ssize_t blocks = (n + XERIAL_BLOCK_BYTES - 1) // XERIAL_BLOCK_BYTES
     cdef _Room room
     _load_snappy()
@@ -373,7 +382,8 @@ cdef object _snap(object payload):
     block = _Span.__new__(_Span)
     part = _Span.__new__(_Span)
     part.writable = True
-    for at in range(0, n, XERIAL_BLOCK_BYTES):
+    # No range: with a step that is an enum's, it would be a Python object.
+    while at < n:
         block.data = span.data + at
         block.length = min(n - at, <Py_ssize_t>XERIAL_BLOCK_BYTES)
         part.data = room.data + filled + 4
@@ -381,6 +391,7 @@ cdef object _snap(object payload):
         written = _snappy_compress(block, part)
         store_be32(room.data + filled, <uint32_t>written)
         filled += 4 + written
+        at += block.length
     room.length = filled
     return room
 
@@ -388,7 +399,7 @@ cdef object _snap(object payload):
 # ----------------------------------------------------------------------------------------------- lz4
 
 cdef object _unlz4(object payload, int64_t bytes_max):
-    cdef _Span span = _span_of(payload)
+    cdef _Span span = _input(payload)
     cdef int64_t bound = 0, filled = 0
     cdef const char* wrong
     cdef _Room room
@@ -428,7 +439,7 @@ cdef object _lz4(object payload, int level):
     level = 0 if level == 9 else min(max(level, 3), 12)
     if not lz4_writer_load():
         return _lz4_by_binding(payload, level)
-    span = _span_of(payload)
+    span = _input(payload)
     most = lz4_room(span.length)
     room = _room(most, 0)
     if span.length >= NOGIL_SLOW_BYTES or level > 0:
@@ -479,7 +490,7 @@ cdef object _zstd_reader():
 
 
 cdef object _unzstd(object payload, int64_t bytes_max):
-    cdef _Span span = _span_of(payload)
+    cdef _Span span = _input(payload)
     cdef Py_ssize_t at = 0
     cdef int64_t left = bytes_max
     cdef ZstdFrame frame
@@ -524,7 +535,7 @@ cdef object _zstd(object payload, int level):
     cdef int64_t written, most
     if not zstd_writer_load():
         return _zstd_by_binding(payload, level)
-    span = _span_of(payload)
+    span = _input(payload)
     most = zstd_room(span.length)
     room = _room(most, 0)
     try:
@@ -587,7 +598,7 @@ cdef object decompress_payload(int codec, object payload, int64_t bytes_max):
 cdef object compress_payload(int codec, object payload, int level):
     if codec < CODEC_NONE or codec > CODEC_ZSTD:
         raise UnsupportedCompression(f"there is no codec {codec}")
-    if codec in LEVELS:
+    if codec != CODEC_NONE and codec != CODEC_SNAPPY:
         default, smallest, largest = LEVELS[codec]
         if level == LEVEL_DEFAULT:
             level = default

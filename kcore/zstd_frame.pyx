@@ -7,9 +7,10 @@ the same bytes into memory that is used again. Where it is missing, is old, show
 libzstd that the process has loaded for everybody, compression.pyx takes the binding. Nothing is coded by ourselves, and
 zstd.h is not needed: what is called is libzstd's stable part.
 
-Frames are read by the binding. What `_cffi` reads takes it 1.1 times as long, since its functions call one another by
-name (one for each sequence). The system's own libzstd is as fast as the binding or faster, but which damaged frames it
-takes, and for what, differs from release to release: no two nodes would be sure to say the same of a batch.
+Frames are read by the binding. `_cffi` takes 1.1 times as long for them: its functions call one another by name, so the
+loop over the sequences calls one for each. The system's own libzstd is as fast as the binding or faster, but which
+damaged frames a libzstd takes, and for what, differs from release to release (1.5.4 takes some that 1.5.7 refuses): two
+nodes might not say the same of a batch.
 
     frame      magic:4  descriptor:1  [window:1]  [dictionary:0-4]  [content size:0-8]  block*  [checksum:4]
     block      header:3 (bit 0: the last; bits 1 and 2: stored, one byte repeated, compressed; then the size)  bytes
