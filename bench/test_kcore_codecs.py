@@ -26,6 +26,7 @@ BYTES_MAX = 1 << 24
 BLOCK = 32 << 10
 SIZES = [16 << 10, 128 << 10, 1 << 20]
 COMPRESSING = list(Codec)[1:]
+ROUNDS = 75
 
 
 def payload_of(size: int) -> bytes:
@@ -101,7 +102,13 @@ def test_compress(benchmark: Any, codec: Codec, size: int) -> None:
     library = compressor(codec, payload)
     if codec is not Codec.SNAPPY:
         assert compress(codec, payload) == library()
-    beside.record(benchmark, len(payload), lambda: compress(codec, payload), library)
+    beside.record(
+        benchmark,
+        len(payload),
+        lambda: compress(codec, payload),
+        library,
+        rounds=ROUNDS,
+    )
 
 
 @pytest.mark.parametrize("codec", COMPRESSING, ids=lambda codec: codec.name.lower())
@@ -118,4 +125,5 @@ def test_decompress(benchmark: Any, codec: Codec, size: int) -> None:
         len(payload),
         lambda: decompress(codec, packed, bytes_max=BYTES_MAX),
         library,
+        rounds=ROUNDS,
     )

@@ -26,8 +26,8 @@ def decompress(codec: int, payload: Buffer, *, bytes_max: int) -> bytes | bytear
     """
 
 def compress(codec: int, payload: Buffer, level: int | None = None) -> bytes | memoryview:
-    """The payload compressed as Kafka's own clients do; level by Kafka's numbers, None for its
-    default.
+    """The payload compressed as Kafka's own clients do, a bytes-like object; level by Kafka's
+    numbers, None for its default.
 
     Raises UnsupportedCompression for another codec, ValueError for a level that the codec does not
     have.

@@ -4,10 +4,11 @@
 - gzip: RFC 1952, members one after the other, read by gzip_stream.pyx.
 - snappy: read in xerial's framing (a 16-byte header, then blocks behind a big-endian length, which is what
   Java writes) and bare (what librdkafka writes); written in xerial's framing, blocks of 32 KiB.
-- lz4: one frame of independent blocks, read by lz4_frame.pyx; written with 64 KiB blocks and neither checksums nor
-  content size. Linked blocks are refused: Java's reader cannot read them, so a broker must not store them.
-- zstd: frames one after the other; windows up to 128 MiB, as Java's reader allows. What level 22 of Java's writer
-  makes announces such a window however small the batch is; the memory touched stays that of the output.
+- lz4: one frame of independent blocks, read and written by lz4_frame.pyx; written with 64 KiB blocks and neither
+  checksums nor content size. Linked blocks are refused: Java's reader cannot read them, so a broker must not store them.
+- zstd: frames one after the other, walked and written by zstd_frame.pyx, read by the binding; written with content
+  size and no checksum; windows up to 128 MiB, as Java's reader allows. What level 22 of Java's writer makes announces
+  such a window however small the batch is; the memory touched stays that of the output.
 
 Nothing is decompressed beyond the caller's limit, and nothing is allocated for a length that the input
 merely claims: lz4 and zstd are walked block by block first for the most they can hold, snappy's claim is held against
@@ -19,11 +20,10 @@ import enum
 import zlib
 
 cimport cython
-from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.memoryview cimport PyMemoryView_FromMemory
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from libc.string cimport memcmp, memcpy
 
@@ -32,12 +32,16 @@ from kcore.gzip_stream cimport (
     GUNZIP_BROKEN, GUNZIP_CUT, GUNZIP_DONE, GUNZIP_FULL, GUNZIP_SLACK_BYTES, GunzipOutcome, GunzipReader, gunzip_load,
     gunzip_reader,
 )
-from kcore.lz4_frame cimport LZ4_SLACK_BYTES, Lz4Reader, lz4_bound, lz4_reader
+from kcore.lz4_frame cimport (
+    LZ4_SLACK_BYTES, Lz4Reader, lz4_bound, lz4_encode, lz4_reader, lz4_room, lz4_writer_load,
+)
+from kcore.zstd_frame cimport (
+    ZSTD_WINDOW_BYTES_MAX, ZstdFrame, ZstdWriter, zstd_frame, zstd_room, zstd_writer, zstd_writer_load,
+)
 
 from kcore.errors import DecompressedTooLarge, DecompressionFailed, UnsupportedCompression
 
 # Loaded when first used: each of them takes milliseconds to import.
-cdef object _lz4_frame = None
 cdef object _zstandard = None
 cdef object _snappy_compress = None
 cdef object _snappy_decompress = None
@@ -48,32 +52,33 @@ cdef object _zstd_error = None
 # one takes it out of its pool, and puts it back unless something went wrong with it.
 cdef list _gunzip_readers = []
 cdef list _lz4_readers = []
-cdef list _zstd_decompressors = []
+cdef list _zstd_readers = []                # methods that decompress a frame
+cdef list _zstd_writers = []
+cdef dict _zstd_compressors = {}            # the binding's: level -> compressors
 cdef list _rooms = []
-cdef dict _zstd_compressors = {}            # level -> compressors
 
 cdef enum:
-    PyBUF_READ = 0x100
-    PyBUF_WRITE = 0x200
     POOLED_MAX = 8                          # contexts of one kind, or level
     POOLED_BYTES_MAX = 8388608              # a context that has grown beyond this is let go
     XERIAL_BLOCK_BYTES = 32768
     XERIAL_HEADER_BYTES = 16
-    ZSTD_BLOCK_BYTES_MAX = 131072
+    XERIAL_MAGIC_BYTES = 8
     GZIP_WINDOW_BYTES = 4096
     GZIP_RATIO_USUAL = 32                   # what a member says of its size is believed up to there, at first
     GZIP_ROOM_BYTES_MIN = 65536
-    ZSTD_WINDOW_BYTES_MAX = 134217728
     LIMIT_BYTES_MAX = 2147483647       # no batch's payload can be used beyond this, since lengths are int32
     # A snappy copy of 3 bytes makes 64 at most.
     SNAPPY_RATIO_MAX = 22
     NOGIL_BYTES = 65536                     # from here on the work takes longer than handing the GIL over and back
+    NOGIL_SLOW_BYTES = 8192                 # the same for what compresses
+    ZSTD_LEVEL_USUAL = 3                    # beyond this, and with lz4's high compressor, anything takes long
     ROOM_BYTES_MIN = 65536                  # less is at hand in malloc
     ROOMS_MAX = 4                           # outputs kept to be used again, as many as work at a time
     ROOM_BYTES_MAX = 2097152                # a larger one is let go
 
 XERIAL_MAGIC = b"\x82SNAPPY\x00"
 XERIAL_HEADER = XERIAL_MAGIC + b"\x00\x00\x00\x01\x00\x00\x00\x01"
+cdef bytes _xerial_header = XERIAL_HEADER
 
 
 class Codec(enum.IntEnum):
@@ -98,12 +103,49 @@ cdef object _too_large(int64_t bytes_max):
     return DecompressedTooLarge(f"the payload decompresses to more than {bytes_max} bytes")
 
 
+# ---------------------------------------------------------------------------------------------- input
+
+@cython.no_gc
+@cython.freelist(8)
+cdef class _Span:
+    """Bytes in somebody else's memory, as C and the bindings take them. It costs less than a memory view, and is used
+    again for the next block: whoever makes one sees to it that the memory stays and that no binding keeps it."""
+    cdef uint8_t* data
+    cdef Py_ssize_t length
+    cdef bint writable
+
+    def __getbuffer__(self, Py_buffer* buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.data, self.length, not self.writable, flags)
+
+
+@cython.final
+@cython.no_gc
+cdef class _Input(_Span):
+    """All bytes of an input, held for as long as it is there."""
+    cdef Py_buffer held
+    cdef bint holds
+
+    def __dealloc__(self):
+        if self.holds:
+            PyBuffer_Release(&self.held)
+
+
+cdef _Input _input(object payload):
+    cdef _Input span = _Input.__new__(_Input)
+    PyObject_GetBuffer(payload, &span.held, PyBUF_SIMPLE)
+    span.holds = True
+    span.data = <uint8_t*>span.held.buf
+    span.length = span.held.len
+    return span
+
+
 # --------------------------------------------------------------------------------------------- output
 
 @cython.final
 @cython.no_gc
+@cython.freelist(8)
 cdef class _Room:
-    """A decompressed payload in memory that is used again: its pages are there already, where fresh memory of this
+    """An output in memory that is used again: its pages are there already, where fresh memory of this
     size is mapped, filled with zeros page by page and unmapped for each batch, all threads waiting for one another."""
     cdef bytearray memory
     cdef uint8_t* data
@@ -141,25 +183,24 @@ cdef _Room _room(Py_ssize_t n, Py_ssize_t slack):
 # ---------------------------------------------------------------------------------------------- gzip
 
 cdef object _gunzip(object payload, int64_t bytes_max):
-    cdef const uint8_t[::1] view = payload
-    cdef Py_ssize_t n = view.shape[0]
+    cdef _Span span = _input(payload)
+    cdef const uint8_t* p = span.data
+    cdef Py_ssize_t n = span.length
     cdef int64_t size
     cdef GunzipReader reader
     cdef GunzipOutcome outcome
-    cdef const uint8_t* p
     cdef _Room room, larger
     if n == 0:
         raise DecompressionFailed("gzip: the stream is cut short")
     if not gunzip_load():
         return _gunzip_by_binding(payload, bytes_max)
-    p = &view[0]
     try:
         reader = <GunzipReader>_gunzip_readers.pop()
     except IndexError:
         reader = gunzip_reader()
     reader.begin()
     # What the last member says of its size. When it is not that, there will be more room, or less is filled.
-    size = <int64_t>_le32(&view[n - 4]) if n >= 4 else 0
+    size = <int64_t>_le32(p + n - 4) if n >= 4 else 0
     size = min(size, max(n * <int64_t>GZIP_RATIO_USUAL, <int64_t>GZIP_ROOM_BYTES_MIN), bytes_max)
     room = _room(size, GUNZIP_SLACK_BYTES)
     while True:
@@ -275,94 +316,97 @@ cdef int64_t _xerial_claim(const uint8_t* p, Py_ssize_t n) noexcept nogil:
     return total
 
 
-cdef int _unsnappy_block(const uint8_t* p, Py_ssize_t n, uint8_t* to, Py_ssize_t claim) except -1:
+cdef int _unsnappy_block(_Span source, _Span output) except -1:
+    cdef Py_ssize_t written
     try:
-        written = _snappy_decompress(
-            PyMemoryView_FromMemory(<char*>p, n, PyBUF_READ), PyMemoryView_FromMemory(<char*>to, claim, PyBUF_WRITE)
-        )
+        written = _snappy_decompress(source, output)
     except _snappy_error as error:
         raise DecompressionFailed(f"{error}") from None
-    if written != claim:
+    if written != output.length:
         raise DecompressionFailed("snappy: a block holds less than it claims")
     return 0
 
 
 cdef object _unsnappy(object payload, int64_t bytes_max):
-    cdef const uint8_t[::1] view = payload
-    cdef Py_ssize_t n = view.shape[0], at, filled = 0, size
-    cdef int64_t total, claim
-    cdef _Room output
+    cdef _Span span = _input(payload), block, part
+    cdef const uint8_t* p = span.data
+    cdef Py_ssize_t n = span.length, at
+    cdef int64_t total
+    cdef object output
     cdef bint framed
     _load_snappy()
-    framed = n >= XERIAL_HEADER_BYTES and memcmp(&view[0], PyBytes_AS_STRING(XERIAL_MAGIC), 8) == 0
-    total = _xerial_claim(&view[0], n) if framed else _snappy_claim(&view[0], n) if n else -1
+    framed = n >= XERIAL_HEADER_BYTES and memcmp(p, <char*>_xerial_header, XERIAL_MAGIC_BYTES) == 0
+    total = _xerial_claim(p, n) if framed else _snappy_claim(p, n) if n else -1
     if total < 0:
         raise DecompressionFailed("snappy: the lengths of the blocks cannot be true")
     if total > bytes_max:
         raise _too_large(bytes_max)
-    output = _room(total, 0)
-    output.length = total
+    part = _Span.__new__(_Span)
+    part.writable = True
+    if total < ROOM_BYTES_MIN:
+        output = PyBytes_FromStringAndSize(NULL, total)
+        part.data = <uint8_t*>PyBytes_AS_STRING(output)
+    else:
+        output = _room(total, 0)
+        (<_Room>output).length = total
+        part.data = (<_Room>output).data
     if not framed:
-        _unsnappy_block(&view[0], n, output.data, total)
+        part.length = total
+        _unsnappy_block(span, part)
         return output
+    block = _Span.__new__(_Span)
     at = XERIAL_HEADER_BYTES
     while at < n:
-        size = <Py_ssize_t>load_be32(&view[at])
-        if size == <uint32_t>0x82534E41U and n - at >= XERIAL_HEADER_BYTES:
+        block.length = <Py_ssize_t>load_be32(p + at)
+        if block.length == <uint32_t>0x82534E41U and n - at >= XERIAL_HEADER_BYTES:
             at += XERIAL_HEADER_BYTES
             continue
         at += 4
-        claim = _snappy_claim(&view[at], size)
-        _unsnappy_block(&view[at], size, output.data + filled, claim)
-        filled += <Py_ssize_t>claim
-        at += size
+        block.data = span.data + at
+        part.length = <Py_ssize_t>_snappy_claim(block.data, block.length)
+        _unsnappy_block(block, part)
+        part.data += part.length
+        at += block.length
     return output
 
 
 cdef object _snap(object payload):
     """xerial's framing, block by block into one piece of memory that has room for the worst."""
-    cdef const uint8_t[::1] view = payload
-    cdef Py_ssize_t at, block, n = view.shape[0], filled = XERIAL_HEADER_BYTES, written
+    cdef _Span span = _input(payload), block, part
+    cdef Py_ssize_t at = 0, n = span.length, filled = XERIAL_HEADER_BYTES, written
     cdef Py_ssize_t blocks = (n + XERIAL_BLOCK_BYTES - 1) // XERIAL_BLOCK_BYTES
-    cdef uint8_t* output
+    cdef _Room room
     _load_snappy()
-    room = PyBytes_FromStringAndSize(NULL, XERIAL_HEADER_BYTES + blocks * (4 + 32) + n + n // 6)
-    output = <uint8_t*>PyBytes_AS_STRING(room)
-    memcpy(output, PyBytes_AS_STRING(XERIAL_HEADER), XERIAL_HEADER_BYTES)
-    for at in range(0, n, XERIAL_BLOCK_BYTES):
-        block = min(n - at, <Py_ssize_t>XERIAL_BLOCK_BYTES)
-        written = _snappy_compress(
-            PyMemoryView_FromMemory(<char*>&view[at], block, PyBUF_READ),
-            PyMemoryView_FromMemory(<char*>output + filled + 4, 32 + block + block // 6, PyBUF_WRITE),
-        )
-        store_be32(output + filled, <uint32_t>written)
+    room = _room(XERIAL_HEADER_BYTES + blocks * (4 + 32) + n + n // 6, 0)
+    memcpy(room.data, <char*>_xerial_header, XERIAL_HEADER_BYTES)
+    block = _Span.__new__(_Span)
+    part = _Span.__new__(_Span)
+    part.writable = True
+    # No range: with a step that is an enum's, it would be a Python object.
+    while at < n:
+        block.data = span.data + at
+        block.length = min(n - at, <Py_ssize_t>XERIAL_BLOCK_BYTES)
+        part.data = room.data + filled + 4
+        part.length = 32 + block.length + block.length // 6
+        written = _snappy_compress(block, part)
+        store_be32(room.data + filled, <uint32_t>written)
         filled += 4 + written
-    return memoryview(room)[:filled]
+        at += block.length
+    room.length = filled
+    return room
 
 
 # ----------------------------------------------------------------------------------------------- lz4
 
-cdef int _load_lz4() except -1:
-    global _lz4_frame
-    if _lz4_frame is None:
-        import lz4.frame
-
-        _lz4_frame = lz4.frame
-    return 0
-
-
 cdef object _unlz4(object payload, int64_t bytes_max):
-    cdef const uint8_t[::1] view = payload
+    cdef _Span span = _input(payload)
     cdef int64_t bound = 0, filled = 0
     cdef const char* wrong
     cdef _Room room
     cdef Lz4Reader reader
-    cdef const uint8_t* frame
-    cdef Py_ssize_t n = view.shape[0]
-    if n == 0:
+    if span.length == 0:
         raise DecompressionFailed("lz4: no frame")
-    frame = &view[0]
-    wrong = lz4_bound(frame, n, &bound)
+    wrong = lz4_bound(span.data, span.length, &bound)
     if wrong == NULL:
         bound = min(bound, bytes_max)
         room = _room(bound, LZ4_SLACK_BYTES)
@@ -372,9 +416,9 @@ cdef object _unlz4(object payload, int64_t bytes_max):
             reader = lz4_reader()
         if bound >= NOGIL_BYTES:
             with nogil:
-                wrong = reader.decode(frame, n, room.data, bound, &filled)
+                wrong = reader.decode(span.data, span.length, room.data, bound, &filled)
         else:
-            wrong = reader.decode(frame, n, room.data, bound, &filled)
+            wrong = reader.decode(span.data, span.length, room.data, bound, &filled)
         if wrong == NULL and filled >= 0 and len(_lz4_readers) < POOLED_MAX:
             _lz4_readers.append(reader)
     if wrong != NULL:
@@ -386,13 +430,37 @@ cdef object _unlz4(object payload, int64_t bytes_max):
 
 
 cdef object _lz4(object payload, int level):
-    _load_lz4()
+    cdef _Span span
+    cdef _Room room
+    cdef int64_t written, most
+    cdef const char* wrong = NULL
     # Kafka's default level is lz4's fast compressor; every other is the high compressor, which in lz4's own
     # numbers begins at 3 and ends at 12.
-    return _lz4_frame.compress(
+    level = 0 if level == 9 else min(max(level, 3), 12)
+    if not lz4_writer_load():
+        return _lz4_by_binding(payload, level)
+    span = _input(payload)
+    most = lz4_room(span.length)
+    room = _room(most, 0)
+    if span.length >= NOGIL_SLOW_BYTES or level > 0:
+        with nogil:
+            written = lz4_encode(span.data, span.length, level, room.data, most, &wrong)
+    else:
+        written = lz4_encode(span.data, span.length, level, room.data, most, &wrong)
+    if written < 0:
+        raise MemoryError(f"lz4: {wrong.decode('ascii')}")
+    room.length = <Py_ssize_t>written
+    return room
+
+
+cdef object _lz4_by_binding(object payload, int level):
+    """The same where liblz4's functions that write are not to be found."""
+    import lz4.frame
+
+    return lz4.frame.compress(
         payload,
-        compression_level=0 if level == 9 else min(max(level, 3), 12),
-        block_size=_lz4_frame.BLOCKSIZE_MAX64KB,
+        compression_level=level,
+        block_size=lz4.frame.BLOCKSIZE_MAX64KB,
         block_linked=False,
         content_checksum=False,
         block_checksum=False,
@@ -412,128 +480,82 @@ cdef int _load_zstd() except -1:
     return 0
 
 
-cdef const char* _zstd_frame(const uint8_t* p, Py_ssize_t n, Py_ssize_t* frame_bytes,
-                             int64_t* bound, bint* exact, bint* skippable) noexcept nogil:
-    """Walk the frame at p: its size, and the most that its blocks can hold, or what its header says (exact; a lie is
-    found out when it is decompressed). Returns what is wrong, or NULL."""
-    cdef Py_ssize_t at = 5
-    cdef uint32_t header, size
-    cdef uint64_t window = 0, content = 0
-    cdef int64_t block_max
-    cdef int content_bytes, dictionary_bytes, i
-    cdef uint8_t descriptor
-    bound[0] = 0
-    exact[0] = False
-    skippable[0] = False
-    if n < 5:
-        return "the frame is cut short"
-    header = _le32(p)
-    if header & <uint32_t>0xFFFFFFF0U == <uint32_t>0x184D2A50:
-        skippable[0] = True
-        if n < 8 or <uint64_t>_le32(p + 4) > <uint64_t>(n - 8):
-            return "the frame is cut short"
-        frame_bytes[0] = 8 + <Py_ssize_t>_le32(p + 4)
-        return NULL
-    if header != <uint32_t>0xFD2FB528U:
-        return "no frame"
-    descriptor = p[4]
-    if descriptor & 0x08:
-        return "a reserved bit is set"
-    dictionary_bytes = (1 << (descriptor & 3)) >> 1
-    content_bytes = 1 << (descriptor >> 6)
-    if content_bytes == 1 and not descriptor & 0x20:
-        content_bytes = 0
-    if n - at < (0 if descriptor & 0x20 else 1) + dictionary_bytes + content_bytes:
-        return "the frame is cut short"
-    if not descriptor & 0x20:
-        window = <uint64_t>1 << (10 + (p[at] >> 3))
-        window += (window >> 3) * (p[at] & 7)
-        at += 1
-    for i in range(dictionary_bytes):
-        if p[at + i] != 0:
-            return "a dictionary"
-    at += dictionary_bytes
-    for i in range(content_bytes):
-        content |= <uint64_t>p[at + i] << (8 * i)
-    if content_bytes == 2:
-        content += 256
-    at += content_bytes
-    if descriptor & 0x20:
-        window = content
-    if window > ZSTD_WINDOW_BYTES_MAX:
-        return "a window of more than 128 MiB"
-    block_max = <int64_t>min(window, <uint64_t>ZSTD_BLOCK_BYTES_MAX)
-    while True:
-        if n - at < 3:
-            return "the frame is cut short"
-        header = <uint32_t>p[at] | <uint32_t>p[at + 1] << 8 | <uint32_t>p[at + 2] << 16
-        at += 3
-        size = header >> 3
-        if (header >> 1) & 3 == 3 or <int64_t>size > block_max:
-            return "a block of an unknown kind or size"
-        if (header >> 1) & 3 == 1:
-            bound[0] += size
-            size = 1
-        else:
-            bound[0] += <int64_t>size if (header >> 1) & 3 == 0 else block_max
-        if n - at < <int64_t>size:
-            return "the frame is cut short"
-        at += size
-        if header & 1:
-            break
-    if descriptor & 0x04:
-        at += 4
-        if at > n:
-            return "the frame is cut short"
-    if content_bytes:
-        if content > <uint64_t>bound[0]:
-            return "a content size that its blocks cannot hold"
-        bound[0] = <int64_t>content
-        exact[0] = True
-    frame_bytes[0] = at
-    return NULL
+cdef object _zstd_reader():
+    """What decompresses a frame, given it and, where it does not say its content size, the most to be made of it."""
+    try:
+        return _zstd_readers.pop()
+    except IndexError:
+        _load_zstd()
+        return _zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX).decompress
 
 
 cdef object _unzstd(object payload, int64_t bytes_max):
-    cdef const uint8_t[::1] view = payload
-    cdef Py_ssize_t n = view.shape[0], at = 0, frame_bytes = 0
-    cdef int64_t bound = 0, left = bytes_max
-    cdef bint exact = False, skippable = False
+    cdef _Span span = _input(payload)
+    cdef Py_ssize_t at = 0
+    cdef int64_t left = bytes_max
+    cdef ZstdFrame frame
     cdef const char* wrong
-    cdef list parts = []
-    _load_zstd()
-    if n == 0:
+    cdef list parts = None
+    cdef object part = b"", decompress_frame
+    if span.length == 0:
         raise DecompressionFailed("zstd: no frame")
-    try:
-        machine = _zstd_decompressors.pop()
-    except IndexError:
-        machine = _zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX)
-    while at < n:
-        wrong = _zstd_frame(&view[at], n - at, &frame_bytes, &bound, &exact, &skippable)
+    decompress_frame = _zstd_reader()
+    while at < span.length:
+        wrong = zstd_frame(span.data + at, span.length - at, &frame)
         if wrong != NULL:
             raise DecompressionFailed(f"zstd: {wrong.decode('ascii')}")
-        if exact and bound > left:
+        if frame.exact and frame.bound > left:
             raise _too_large(bytes_max)
-        if bound:
+        if frame.bound:
+            source = payload if frame.length == span.length else memoryview(payload)[at : at + frame.length]
             try:
-                frame = payload if frame_bytes == n else memoryview(payload)[at : at + frame_bytes]
-                part = machine.decompress(frame, min(bound, left + 1))
+                # The binding itself takes no more than a content size that the frame says.
+                part = decompress_frame(source) if frame.exact else decompress_frame(source, min(frame.bound, left + 1))
             except _zstd_error as error:
-                if bound > left:
+                if frame.bound > left:
                     # Its output did not fit, or it is broken: either way more than allowed was asked for.
                     raise _too_large(bytes_max) from None
                 raise DecompressionFailed(f"zstd: {error}") from None
-            if len(part) > left:
+            if len(<bytes>part) > left:
                 raise _too_large(bytes_max)
-            left -= len(part)
-            parts.append(part)
-        at += frame_bytes
-    if len(_zstd_decompressors) < POOLED_MAX:
-        _zstd_decompressors.append(machine)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+            left -= len(<bytes>part)
+            if frame.length != span.length:
+                parts = parts or []
+                parts.append(part)
+        at += frame.length
+    if len(_zstd_readers) < POOLED_MAX:
+        _zstd_readers.append(decompress_frame)
+    return part if parts is None else b"".join(parts)
 
 
 cdef object _zstd(object payload, int level):
+    cdef _Span span
+    cdef _Room room
+    cdef ZstdWriter writer
+    cdef int64_t written, most
+    if not zstd_writer_load():
+        return _zstd_by_binding(payload, level)
+    span = _input(payload)
+    most = zstd_room(span.length)
+    room = _room(most, 0)
+    try:
+        writer = <ZstdWriter>_zstd_writers.pop()
+    except IndexError:
+        writer = zstd_writer()
+    if span.length >= NOGIL_SLOW_BYTES or level > ZSTD_LEVEL_USUAL:
+        with nogil:
+            written = writer.encode(span.data, span.length, level, room.data, most)
+    else:
+        written = writer.encode(span.data, span.length, level, room.data, most)
+    if written < 0:
+        raise MemoryError(f"zstd: {writer.wrong.decode('ascii')}")
+    room.length = <Py_ssize_t>written
+    if len(_zstd_writers) < POOLED_MAX and writer.memory_bytes() <= POOLED_BYTES_MAX:
+        _zstd_writers.append(writer)
+    return room
+
+
+cdef object _zstd_by_binding(object payload, int level):
     cdef list pool = _zstd_compressors.setdefault(level, [])
     _load_zstd()
     try:
@@ -576,7 +598,7 @@ cdef object decompress_payload(int codec, object payload, int64_t bytes_max):
 cdef object compress_payload(int codec, object payload, int level):
     if codec < CODEC_NONE or codec > CODEC_ZSTD:
         raise UnsupportedCompression(f"there is no codec {codec}")
-    if codec in LEVELS:
+    if codec != CODEC_NONE and codec != CODEC_SNAPPY:
         default, smallest, largest = LEVELS[codec]
         if level == LEVEL_DEFAULT:
             level = default
@@ -607,8 +629,10 @@ def decompress(codec, payload not None, *, bytes_max):
 
 
 def compress(codec, payload not None, level=None):
-    """The payload compressed as Kafka's own clients do; level by Kafka's numbers, None for its default.
+    """The payload compressed as Kafka's own clients do, a bytes-like object; level by Kafka's numbers, None for its
+    default.
 
     Raises UnsupportedCompression for another codec, ValueError for a level that the codec does not have.
     """
-    return compress_payload(codec, _bytes_like(payload), LEVEL_DEFAULT if level is None else level)
+    packed = compress_payload(codec, _bytes_like(payload), LEVEL_DEFAULT if level is None else level)
+    return memoryview(packed) if type(packed) is _Room else packed

@@ -22,3 +22,14 @@ cdef class Lz4Reader:
     cdef const char* decode(self, const uint8_t* p, Py_ssize_t n, uint8_t* to, int64_t room, int64_t* filled) noexcept nogil
 
 cdef Lz4Reader lz4_reader()
+
+# Whether liblz4's functions that write were found, too. Raises ImportError when those that read were not.
+cdef bint lz4_writer_load() except -1
+
+# The most that n bytes can take as a frame.
+cdef int64_t lz4_room(Py_ssize_t n) noexcept nogil
+
+# One frame of independent blocks of 64 KiB, without checksums and content size, at liblz4's level; `to` has lz4_room()
+# bytes. How many were written, or -1, and what is wrong goes to `wrong`.
+cdef int64_t lz4_encode(const uint8_t* p, Py_ssize_t n, int level, uint8_t* to, int64_t room,
+                        const char** wrong) noexcept nogil

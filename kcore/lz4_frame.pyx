@@ -1,10 +1,11 @@
 # cython: freethreading_compatible=True
-"""LZ4 frames, read by liblz4 without the GIL from the first byte to the last.
+"""LZ4 frames, read and written by liblz4 without the GIL from the first byte to the last.
 
 python-lz4 decompresses without the GIL, but into fresh memory, and copies that into a byte string with the GIL held:
 two threads that validated batches of 1 MiB got 1.2 times as far as one. Its compiled module carries liblz4 and shows
 the library's own functions (or is linked to a library that does), so they are called here as C functions, with memory
-that is used again for the output. Nothing is decoded by ourselves.
+that is used again for the output. Nothing is coded by ourselves. Where a library does not show what writes, compression.pyx
+takes the binding for that.
 
     frame    magic:4  FLG:1  BD:1  [content size:8]  HC:1  block*  0:4  [content checksum:4]
     block    size:4 (highest bit: not compressed)  bytes  [block checksum:4]
@@ -16,6 +17,7 @@ Sources: the LZ4 frame format, lz4frame.h; KIP-57.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.string cimport memset
 
 cdef extern from "<dlfcn.h>" nogil:
     void* dlopen(const char* path, int flags)
@@ -31,6 +33,23 @@ cdef extern from *:
                                             const void *options);
     typedef unsigned (*kcore_lz4f_is_error)(size_t code);
     typedef const char *(*kcore_lz4f_error_name)(size_t code);
+    /* LZ4F_preferences_t with its LZ4F_frameInfo_t; what came later took the place of reserved fields. */
+    typedef struct {
+        int block_size;             /* 4: 64 KiB */
+        int independent;
+        int content_checksum;
+        int skippable;
+        unsigned long long content_size;
+        unsigned dictionary;
+        int block_checksum;
+        int level;
+        unsigned flush;
+        unsigned fast_to_read;
+        unsigned reserved[3];
+    } kcore_lz4f_wishes;
+    typedef size_t (*kcore_lz4f_bound)(size_t size, const kcore_lz4f_wishes *wishes);
+    typedef size_t (*kcore_lz4f_compress)(void *to, size_t room, const void *from, size_t size,
+                                          const kcore_lz4f_wishes *wishes);
     """
     ctypedef size_t (*kcore_lz4f_create)(void** context, unsigned version) noexcept nogil
     ctypedef size_t (*kcore_lz4f_free)(void* context) noexcept nogil
@@ -39,6 +58,12 @@ cdef extern from *:
     ) noexcept nogil
     ctypedef unsigned (*kcore_lz4f_is_error)(size_t code) noexcept nogil
     ctypedef const char* (*kcore_lz4f_error_name)(size_t code) noexcept nogil
+    ctypedef struct kcore_lz4f_wishes:
+        int block_size, independent, level
+    ctypedef size_t (*kcore_lz4f_bound)(size_t size, const kcore_lz4f_wishes* wishes) noexcept nogil
+    ctypedef size_t (*kcore_lz4f_compress)(
+        void* to, size_t room, const void* source, size_t size, const kcore_lz4f_wishes* wishes
+    ) noexcept nogil
 
 cdef enum:
     MAGIC = 0x184D2204
@@ -48,6 +73,7 @@ cdef enum:
     FLAG_CONTENT_SIZE = 0x08
     FLAG_BLOCK_CHECKSUM = 0x10
     FLAG_INDEPENDENT = 0x20
+    BLOCKS_OF_64_KIB = 4
     RATIO_MAX = 255                 # a length byte adds 255 at most
 
 cdef uint32_t STORED = 0x80000000U  # of a block's size: its bytes are not compressed
@@ -57,6 +83,17 @@ cdef kcore_lz4f_free free_context = NULL
 cdef kcore_lz4f_decompress decompress_some = NULL
 cdef kcore_lz4f_is_error is_error = NULL
 cdef kcore_lz4f_error_name error_name = NULL
+cdef kcore_lz4f_bound frame_bound = NULL
+cdef kcore_lz4f_compress compress_frame = NULL
+cdef bint writing = True
+
+
+def use_lz4_writer_directly(bint on):
+    """For tests: whether liblz4's own functions write where they are found, which is so from the start; returns
+    whether they do now."""
+    global writing
+    writing = on
+    return lz4_writer_load()
 
 
 cdef inline uint32_t load_le32(const uint8_t* p) noexcept nogil:
@@ -71,7 +108,7 @@ cdef void* _function(void* library, bytes name) except NULL:
 
 
 cdef int lz4_load() except -1:
-    global create_context, free_context, decompress_some, is_error, error_name
+    global create_context, free_context, decompress_some, is_error, error_name, frame_bound, compress_frame
     cdef void* library
     if create_context != NULL:
         return 0
@@ -88,8 +125,40 @@ cdef int lz4_load() except -1:
     decompress_some = <kcore_lz4f_decompress>_function(library, b"LZ4F_decompress")
     is_error = <kcore_lz4f_is_error>_function(library, b"LZ4F_isError")
     error_name = <kcore_lz4f_error_name>_function(library, b"LZ4F_getErrorName")
+    compress_frame = <kcore_lz4f_compress>dlsym(library, b"LZ4F_compressFrame")
+    frame_bound = <kcore_lz4f_bound>dlsym(library, b"LZ4F_compressFrameBound")
     create_context = <kcore_lz4f_create>_function(library, b"LZ4F_createDecompressionContext")
     return 0
+
+
+cdef bint lz4_writer_load() except -1:
+    lz4_load()
+    return writing and compress_frame != NULL and frame_bound != NULL
+
+
+cdef inline kcore_lz4f_wishes _wishes(int level) noexcept nogil:
+    """The frame that Kafka's clients write: blocks of 64 KiB that are independent, no checksums, no content size."""
+    cdef kcore_lz4f_wishes wishes
+    memset(&wishes, 0, sizeof(wishes))
+    wishes.block_size = BLOCKS_OF_64_KIB
+    wishes.independent = 1
+    wishes.level = level
+    return wishes
+
+
+cdef int64_t lz4_room(Py_ssize_t n) noexcept nogil:
+    cdef kcore_lz4f_wishes wishes = _wishes(0)
+    return <int64_t>frame_bound(<size_t>n, &wishes)
+
+
+cdef int64_t lz4_encode(const uint8_t* p, Py_ssize_t n, int level, uint8_t* to, int64_t room,
+                        const char** wrong) noexcept nogil:
+    cdef kcore_lz4f_wishes wishes = _wishes(level)
+    cdef size_t code = compress_frame(to, <size_t>room, p, <size_t>n, &wishes)
+    if is_error(code):
+        wrong[0] = error_name(code)
+        return -1
+    return <int64_t>code
 
 
 cdef const char* lz4_bound(const uint8_t* p, Py_ssize_t n, int64_t* bound) noexcept nogil:

@@ -2,6 +2,7 @@
 
 import random
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import lz4.block
 import lz4.frame
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kcore import Codec, DecompressedTooLarge, DecompressionFailed, decompress
+from kcore import Codec, DecompressedTooLarge, DecompressionFailed, compress, decompress
+from kcore.lz4_frame import use_lz4_writer_directly
 
 TAIL = b"-tail"
 STORED = 0x80000000
@@ -216,3 +218,36 @@ def test_outputs_live_as_long_as_they_are_looked_at() -> None:
     assert kept == bytes([3]) * 100
     with pytest.raises(TypeError):
         kept[0] = 1
+
+
+@pytest.mark.parametrize("level", range(1, 18))
+def test_what_is_written_is_what_the_binding_writes(level: int) -> None:
+    text = bytes(random.Random(4).choices(b"abcdefgh ", k=200_000))
+    sources = [b"", b"a", text[:300], text[:FULL], text[: FULL + 1], text, NOISE, bytes(200_000)]
+    for source in sources:
+        written = []
+        for on in (True, False):
+            assert use_lz4_writer_directly(on) is on
+            written.append(bytes(compress(Codec.LZ4, source, level)))
+        use_lz4_writer_directly(True)
+        assert written[0] == written[1]
+        assert read(written[0]) == source
+        theirs = lz4.frame.compress(
+            source,
+            compression_level=0 if level == 9 else min(max(level, 3), 12),
+            block_size=lz4.frame.BLOCKSIZE_MAX64KB,
+            **PLAIN,
+        )
+        assert written[0] == theirs
+
+
+def test_writers_in_threads() -> None:
+    sources = [NOISE[:size] + bytes(size) for size in (9, 5000, 40_000, 70_000)]
+
+    def work(level: int) -> None:
+        for _ in range(40):
+            for source in sources:
+                assert read(bytes(compress(Codec.LZ4, source, level))) == source
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, (9, 9, 3, 4)))
