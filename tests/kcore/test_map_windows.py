@@ -1,4 +1,4 @@
-"""How far the map of a segment reaches that is written to, and what its slices see when a longer one takes its place."""
+"""How far a segment's writable map reaches, and what slices see when a longer one replaces it."""
 
 from __future__ import annotations
 
