@@ -61,6 +61,7 @@ cdef int64_t INT64_MAX = 0x7FFFFFFFFFFFFFFF
 cdef set open_segments = set()      # those that hold a map
 cdef Py_ssize_t open_limit = 4096
 cdef Py_ssize_t relieve_at = 0
+cdef Py_ssize_t first_window = WINDOW_BYTES_MIN
 cdef int64_t tick = 0
 cdef dict lingering = {}            # path -> released segment whose slices are still out
 
@@ -75,6 +76,14 @@ def set_open_limit(Py_ssize_t limit):
     if limit < 1:
         raise ValueError("at least one segment must be open to be written to")
     open_limit = limit
+    return old
+
+
+def set_first_window(Py_ssize_t reach):
+    """For tests: how many bytes of a file its first writable map reaches over; returns what it was."""
+    global first_window
+    cdef Py_ssize_t old = first_window
+    first_window = reach
     return old
 
 
@@ -268,7 +277,7 @@ cdef class Segment:
 
     cdef Py_ssize_t window(self, Py_ssize_t size) noexcept:
         """How many bytes of the file a map should reach over that has to reach over `size`."""
-        cdef Py_ssize_t most = max(self.size_max, size), reach = WINDOW_BYTES_MIN
+        cdef Py_ssize_t most = max(self.size_max, size), reach = first_window
         if self.preallocate:
             return most
         while reach < size:

@@ -21,7 +21,7 @@ from kcore.batch_builder import build, build_end_marker
 from kcore.errors import OffsetOutOfRange
 from kcore.log import CLIENT, COORDINATOR, REPLICA, Log
 from kcore.log_config import LogConfig
-from kcore.segment import LogSlice
+from kcore.segment import LogSlice, set_first_window
 
 START_MS = 1_700_000_000_000
 
@@ -507,8 +507,14 @@ class Model:
 
 
 def run_seed(seed: int, steps: int = 150) -> None:
-    """Runs one seed in a directory of its own; AssertionError says which."""
+    """Runs one seed in a directory of its own; AssertionError says which.
+
+    Every other one with maps so short that a longer one takes their place twice in a segment.
+    """
     directory = Path(tempfile.mkdtemp(prefix=f"kcore-model-{seed}-"))
+    usual = set_first_window(1000)
+    if seed % 2 == 0:
+        set_first_window(usual)
     model = Model(seed, directory)
     try:
         model.run(steps)
@@ -519,6 +525,7 @@ def run_seed(seed: int, steps: int = 150) -> None:
             f"step {len(model.trace)} ({last}): {error!r}; again: {again}"
         ) from error
     finally:
+        set_first_window(usual)
         shutil.rmtree(directory, ignore_errors=True)
 
 
