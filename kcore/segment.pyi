@@ -42,7 +42,9 @@ def set_open_limit(limit: int) -> int:
     Active segments with unsynced data are never closed, so the limit may be exceeded by them."""
 
 def set_first_window(reach: int) -> int:
-    """How many bytes of a file its first writable map reaches over; returns what it was. For tests."""
+    """How many bytes of a file its first writable map reaches over; returns what it was.
+
+    For tests."""
 
 def segments_open() -> int:
     """How many segments hold a map now."""
