@@ -153,6 +153,7 @@ def main() -> int:
     if wrong := [name for name in arguments.cases if name not in known]:
         parser.error(f"no such case: {', '.join(wrong)}; there are {', '.join(sorted(known))}")
     cases = [case for case in CASES if not arguments.cases or case.name in arguments.cases]
+    measure.compile_bytecode()
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kafka-py-bench-")))
         sides: list[Node] = []

@@ -12,7 +12,6 @@ the log are made by the broker itself. Exit status 1 when a bound does not hold.
 from __future__ import annotations
 
 import argparse
-import compileall
 import contextlib
 import json
 import os
@@ -105,10 +104,8 @@ def start_seconds(node: OurNode) -> float:
 
 def start_runs(trees: list[Path]) -> list[list[tuple[float, ...]]]:
     """What `IN_PROCESS` prints, by tree and then by figure: all its runs; the trees take turns."""
-    # As pip does at an installation: without bytecode an import takes three times as long.
     for tree in trees:
-        for package in ("kafka_py", "kcore"):
-            compileall.compile_dir(tree / package, quiet=1)
+        measure.compile_bytecode(tree)
     runs: list[list[list[float]]] = [[] for _ in trees]
     for _ in range(3 * PASSES):
         for tree, rows in zip(trees, runs, strict=True):
@@ -143,6 +140,7 @@ def start_figures(directory: Path, beside: Path | None) -> Iterator[Figure]:
 
 def memory_figures(directory: Path) -> Iterator[Figure]:
     """Idle, and what 10,000 connections add."""
+    measure.compile_bytecode()
     with node_in(directory / "idle") as node:
         node.start()
         time.sleep(2)
