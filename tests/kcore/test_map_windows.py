@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,21 +13,13 @@ from kcore.batch_builder import build
 from kcore.errors import LogFailed
 from kcore.log import Log
 from kcore.log_config import LogConfig
-from kcore.mapped_file import mappings_open, set_faults_reach
+from kcore.mapped_file import set_faults_reach
+
+pytestmark = pytest.mark.usefixtures("no_map_is_left_over")
 
 NOW_MS = 1_700_000_000_000
 KIB = 1024
 MIB = 1024 * KIB
-
-
-@pytest.fixture(autouse=True)
-def no_map_is_left_over() -> Iterator[None]:
-    gc.collect()
-    before = mappings_open()
-    yield
-    syscalls.clear()
-    gc.collect()
-    assert mappings_open() == before
 
 
 def open_log(path: Path, *, clean: bool = True, **settings: object) -> Log:

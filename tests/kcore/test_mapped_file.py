@@ -1,9 +1,7 @@
 """Maps: what they cost on disk, how long they live, that none is left over."""
 
 import errno
-import gc
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,19 +11,10 @@ from kcore.batch_builder import build
 from kcore.errors import LogFailed
 from kcore.log import Log
 from kcore.log_config import LogConfig
-from kcore.mapped_file import mappings_open
+
+pytestmark = pytest.mark.usefixtures("no_map_is_left_over")
 
 NOW_MS = 1_700_000_000_000
-
-
-@pytest.fixture(autouse=True)
-def no_map_is_left_over() -> Iterator[None]:
-    gc.collect()
-    before = mappings_open()
-    yield
-    syscalls.clear()
-    gc.collect()
-    assert mappings_open() == before
 
 
 def open_log(path: Path, **settings: object) -> Log:
