@@ -27,7 +27,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from libc.string cimport memcmp, memcpy
 
-from kcore.endian cimport load_be32, store_be32
+from kcore.endian cimport load_be32, load_le32, store_be32
 from kcore.gzip_stream cimport (
     GUNZIP_BROKEN, GUNZIP_CUT, GUNZIP_DONE, GUNZIP_FULL, GUNZIP_SLACK_BYTES, GunzipOutcome, GunzipReader, gunzip_load,
     gunzip_reader,
@@ -93,10 +93,6 @@ class Codec(enum.IntEnum):
 
 # codec -> (default level, smallest, largest), as Kafka's compression.*.level; gzip's -1 is zlib's own default.
 LEVELS = {1: (-1, 1, 9), 3: (9, 1, 17), 4: (3, -131072, 22)}
-
-
-cdef inline uint32_t _le32(const uint8_t* p) noexcept nogil:
-    return <uint32_t>p[0] | <uint32_t>p[1] << 8 | <uint32_t>p[2] << 16 | <uint32_t>p[3] << 24
 
 
 cdef object _too_large(int64_t bytes_max):
@@ -200,7 +196,7 @@ cdef object _gunzip(object payload, int64_t bytes_max):
         reader = gunzip_reader()
     reader.begin()
     # What the last member says of its size. When it is not that, there will be more room, or less is filled.
-    size = <int64_t>_le32(p + n - 4) if n >= 4 else 0
+    size = <int64_t>load_le32(p + n - 4) if n >= 4 else 0
     size = min(size, max(n * <int64_t>GZIP_RATIO_USUAL, <int64_t>GZIP_ROOM_BYTES_MIN), bytes_max)
     room = _room(size, GUNZIP_SLACK_BYTES)
     while True:
@@ -235,7 +231,7 @@ cdef object _gunzip_by_binding(object payload, int64_t bytes_max):
     source = memoryview(payload)
     # What the last member says of its size. Held to as the first limit, it keeps zlib's binding from taking memory
     # in steps far beyond it; when it is not the size of a member, more is asked for.
-    expected = <int64_t>_le32(&view[n - 4]) if n >= 4 else 0
+    expected = <int64_t>load_le32(&view[n - 4]) if n >= 4 else 0
     while True:
         stream = zlib.decompressobj(31)
         while not stream.eof:

@@ -11,10 +11,7 @@ struct, and zlib refuses another).
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport calloc, free
 
-cdef extern from "<dlfcn.h>" nogil:
-    void* dlopen(const char* path, int flags)
-    void* dlsym(void* library, const char* name)
-    int RTLD_NOW
+from kcore.dlfcn cimport RTLD_NOW, dlopen, dlsym
 
 cdef extern from *:
     """

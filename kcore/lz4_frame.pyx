@@ -19,10 +19,8 @@ Sources: the LZ4 frame format, lz4frame.h; KIP-57.
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.string cimport memset
 
-cdef extern from "<dlfcn.h>" nogil:
-    void* dlopen(const char* path, int flags)
-    void* dlsym(void* library, const char* name)
-    int RTLD_NOW
+from kcore.dlfcn cimport RTLD_NOW, dlopen, dlsym
+from kcore.endian cimport load_le32
 
 cdef extern from *:
     """
@@ -94,10 +92,6 @@ def use_lz4_writer_directly(bint on):
     global writing
     writing = on
     return lz4_writer_load()
-
-
-cdef inline uint32_t load_le32(const uint8_t* p) noexcept nogil:
-    return p[0] | <uint32_t>p[1] << 8 | <uint32_t>p[2] << 16 | <uint32_t>p[3] << 24
 
 
 cdef void* _function(void* library, bytes name) except NULL:

@@ -73,7 +73,7 @@ cdef class Segment:
     ) except NULL
     # Index entries for the batch of n bytes that stands behind the end, and the end moved over it.
     cdef int publish(self, Py_ssize_t n, int64_t last_offset, int64_t max_timestamp) except -1
-    cdef Py_ssize_t window(self, Py_ssize_t size) noexcept
+    cdef Py_ssize_t window(self, Py_ssize_t size) noexcept  # bytes that a map has to reach over to hold `size`
     cdef int open_write(self, Py_ssize_t more) except -1
     cdef int open_read(self) except -1
     cdef int load_indexes(self) except -1

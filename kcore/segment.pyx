@@ -83,6 +83,8 @@ def set_first_window(Py_ssize_t reach):
     """For tests: how many bytes of a file its first writable map reaches over; returns what it was."""
     global first_window
     cdef Py_ssize_t old = first_window
+    if reach < 1:
+        raise ValueError("a map reaches over one byte at least")
     first_window = reach
     return old
 

@@ -21,11 +21,8 @@ Sources: RFC 8878; zstd.h; KIP-110.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-cdef extern from "<dlfcn.h>" nogil:
-    void* dlopen(const char* path, int flags)
-    void* dlsym(void* library, const char* name)
-    void* RTLD_DEFAULT
-    int RTLD_NOW
+from kcore.dlfcn cimport RTLD_DEFAULT, RTLD_NOW, dlopen, dlsym
+from kcore.endian cimport load_le32
 
 cdef extern from *:
     """
@@ -141,10 +138,6 @@ cdef bint zstd_writer_load() except -1:
         # Last: another thread may ask at the same time, and then finds the same once more.
         looked = True
     return found and wanted
-
-
-cdef inline uint32_t load_le32(const uint8_t* p) noexcept nogil:
-    return p[0] | <uint32_t>p[1] << 8 | <uint32_t>p[2] << 16 | <uint32_t>p[3] << 24
 
 
 cdef const char* _header(const uint8_t* p, Py_ssize_t n, ZstdFrame* frame, uint64_t* window,

@@ -14,6 +14,7 @@ from kcore.errors import LogFailed
 from kcore.log import Log
 from kcore.log_config import LogConfig
 from kcore.mapped_file import set_faults_reach
+from kcore.segment import set_first_window
 
 pytestmark = pytest.mark.usefixtures("no_map_is_left_over")
 
@@ -136,3 +137,8 @@ def test_truncated_below_its_window_it_goes_on(tmp_path: Path) -> None:
     assert b"20 20 20" in bytes(held)
     assert all(value in bytes(log.read(0, 10 * MIB)) for value in values)
     log.close()
+
+
+def test_a_first_window_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="one byte"):
+        set_first_window(0)
