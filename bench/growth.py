@@ -39,6 +39,7 @@ SMALL_LOG_BYTES, LARGE_LOG_BYTES = 1 << 20, 8 << 30
 FILL_BYTES = 1_000_000
 GROWTH_MAX = 1.5
 PASSES = 3
+PAIRS = 9
 #: Prints how long the import takes and how long from the call to the first reply, in milliseconds.
 IN_PROCESS = """
 import socket, struct, sys, time
@@ -227,14 +228,16 @@ def partition_cpu(node: OurNode) -> Iterator[Figure]:
     cpu(every, 64, len(every))
     for depth, requests in ((1, 60_000), (64, 300_000)):
         pairs = [
-            (cpu(every[:1], depth, requests), cpu(every, depth, requests)) for _ in range(PASSES)
+            (cpu(every[:1], depth, requests), cpu(every, depth, requests)) for _ in range(PAIRS)
         ]
         one, many = (min(column) for column in zip(*pairs, strict=True))
         yield Figure(f"CPU a produce, 1 partition, depth {depth}", one, "us")
         yield Figure(f"CPU a produce, {PARTITIONS:,} partitions, depth {depth}", many, "us")
-        yield Figure(
-            f"... 1 to {PARTITIONS:,} partitions, depth {depth}", many / one, "x", GROWTH_MAX
-        )
+        # The machine is as fast as it is just then, for both of a pair.
+        growth = statistics.median(many / one for one, many in pairs)
+        name = f"... 1 to {PARTITIONS:,} partitions, depth {depth}"
+        note = f"median of {PAIRS} pairs; of the best passes {many / one:.2f}"
+        yield Figure(name, growth, "x", GROWTH_MAX, note)
 
 
 # ------------------------------------------------------------------------------------ connections

@@ -69,7 +69,14 @@ def snapshot_offsets(names):
 
 cdef list numbered(names, str suffix):
     """The numbers of the names that are 20 digits and that suffix, ascending."""
-    return sorted([int(n[:20]) for n in names if n.endswith(suffix) and NAME.fullmatch(n)])
+    cdef Py_ssize_t size = 20 + len(suffix)
+    cdef str name
+    cdef list found = []
+    for name in names:
+        if len(name) == size and name.endswith(suffix) and name[:20].isdecimal():
+            found.append(int(name[:20]))
+    found.sort()
+    return found
 
 
 cdef class Opening:
@@ -135,7 +142,7 @@ cdef int list_segments(Log log, Opening opening) except -1:
     cdef Segment made, before = None
     bases = numbered(opening.names, ".log")
     known = set(bases)
-    for name in sorted(n for n in opening.names if n.endswith("index")):
+    for name in sorted([n for n in opening.names if n.endswith("index")]):
         if NAME.fullmatch(name) and int(name[:20]) not in known:
             opening.remove(log.path, name)
     for base in bases:
@@ -592,8 +599,10 @@ def open_log(Log log, int64_t now_ms, bint clean, int64_t recovery_point, int64_
         finally:
             log.closed = True
     log.last_flush_ms = now_ms
-    made = RecoveryReport(
+    if clean and not (opening.segments_scanned or opening.cuts or opening.rebuilt or opening.removed):
+        log.recovery_report = NOTHING_FOUND
+        return
+    log.recovery_report = RecoveryReport(
         clean, opening.segments_scanned, opening.bytes_scanned, tuple(opening.cuts),
         tuple(opening.rebuilt), tuple(opening.removed),
     )
-    log.recovery_report = NOTHING_FOUND if made == NOTHING_FOUND else made

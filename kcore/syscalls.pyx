@@ -17,6 +17,7 @@ and nobody waits for the disk. close is never repeated after EINTR: on Linux the
 makes pwrite write half of what it was given, which sys_pwrite must finish by itself.
 """
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_SetFromErrnoWithFilenameObject
 from libc.stdint cimport int64_t, uint8_t
 
@@ -398,7 +399,7 @@ def read_file(path):
     cdef int fd
     cdef int64_t size
     cdef Py_ssize_t n
-    cdef bytearray content
+    cdef bytes content
     cdef uint8_t* start
     with nogil:
         fd = kcore_open(name, O_RDONLY, 0)
@@ -408,15 +409,15 @@ def read_file(path):
     try:
         if size < 0:
             raise_errno(path)
-        content = bytearray(size)
-        start = <uint8_t*><char*>content
+        content = PyBytes_FromStringAndSize(NULL, size)
+        start = <uint8_t*>PyBytes_AS_STRING(content)
         with nogil:
             n = kcore_pread(fd, start, size, 0)
         if n < 0:
             raise_errno(path)
     finally:
         kcore_close(fd)
-    return bytes(content[:n])
+    return content if n == size else content[:n]
 
 
 def rename(source, target):

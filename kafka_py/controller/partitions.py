@@ -152,6 +152,8 @@ class _Change:
         self._record_assignment(record)
         if self.recovery != self.old.leader_recovery_state:
             record.leader_recovery_state = self.recovery
+        if record.leader != NO_LEADER_CHANGE or record.isr is not None:
+            return record
         empty = r.PartitionChangeRecord(partition_id=index, topic_id=topic_id)
         return None if record == empty else record
 

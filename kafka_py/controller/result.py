@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kafka_py.metadata.features import ELR_VERSION
 from kafka_py.metadata.image import MetadataImage
 from kafka_py.protocol.errors import ApiError, ErrorCode
 from kcore.values import field, mutable
@@ -45,16 +46,22 @@ class View:
     next_offset: int
     api_version: int = 0
     describable: Any = None
+    #: What was found out of a topic once is good for all of its partitions.
+    _min_isr: dict[str, int] = field(default_factory=dict)
+    _unclean: dict[str, bool] = field(default_factory=dict)
 
     @property
     def elr_enabled(self) -> bool:
         """Whether eligible leader replicas are kept (KIP-966)."""
-        from kafka_py.metadata.features import ELR_VERSION
-
         return bool(self.image.features.get(ELR_VERSION, 0))
 
     def min_insync_replicas(self, topic: str) -> int:
         """The topic's min.insync.replicas: its own, the cluster's, or the configured one."""
+        if topic not in self._min_isr:
+            self._min_isr[topic] = self._find_min_isr(topic)
+        return self._min_isr[topic]
+
+    def _find_min_isr(self, topic: str) -> int:
         for configs in (self.image.topic_config(topic), self.image.broker_config(None)):
             text = configs.get("min.insync.replicas")
             if text:
@@ -63,6 +70,11 @@ class View:
 
     def unclean_election_allowed(self, topic: str) -> bool:
         """unclean.leader.election.enable, by the same order."""
+        if topic not in self._unclean:
+            self._unclean[topic] = self._find_unclean(topic)
+        return self._unclean[topic]
+
+    def _find_unclean(self, topic: str) -> bool:
         name = "unclean.leader.election.enable"
         scopes = (
             self.image.topic_config(topic),

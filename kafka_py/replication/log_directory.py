@@ -250,7 +250,7 @@ class LogDirectory:
         LogFailed and what else Log.open raises.
         """
         return Log.open(
-            str(self.path / (name or directory_name(key))),
+            f"{self.path}/{name or directory_name(key)}",
             config,
             now_ms=now_ms,
             clean=self.clean,

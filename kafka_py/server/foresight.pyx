@@ -7,11 +7,12 @@ when the one before it has come::
     frame -> Slot of the lookup -> Partition -> Log -> Segment -> Mapping -> the page behind the log's end
 
 One produce after the other waits for six of them. Here 32 frames are looked over together, step by step: what one
-step asks for has come for all of them when the next one needs it, so all wait as long as one. Nothing is
-decided and nothing is kept: who is not found here, is found by the request itself.
+step asks for has come for all of them when the next one needs it, so all wait as long as one. And the slot remembers
+where everything was when it was looked at last: all of it is asked for at once, and mostly it is still there. Nothing
+is decided here: who is not found is found by the request itself.
 
 No Python code runs in between, and the loop's thread alone changes the table, so pointers are good without a
-reference.
+reference. What a slot remembers may be gone by the next time; asking for memory that is not there does no harm.
 """
 
 from cpython.object cimport PyObject
@@ -44,6 +45,7 @@ cdef enum:                      # how much of each an append looks at
     SEGMENT_BYTES = 152
     MAPPING_BYTES = 80
     BATCH_BYTES_MAX = 512       # longer ones are foreseen by the processor
+    FRAME_HEAD_BYTES = 64       # what a frame has before its batch, about
 
 
 def look_over(FastPath fast not None, const uint8_t[::1] frames not None):
@@ -54,7 +56,9 @@ def look_over(FastPath fast not None, const uint8_t[::1] frames not None):
 cdef struct Foreseen:
     uint32_t hash
     Py_ssize_t size             # of the frame, which is a little more than the batch
+    Slot* slot                  # NULL for a request's pieces
     PyObject* object            # as far as it is known: Partition, Log, Segment
+    PyObject* log
 
 
 cdef inline void skip(Cursor* c, int64_t size) noexcept:
@@ -108,11 +112,21 @@ cdef Py_ssize_t foresee(Lookup lookup, const uint8_t* p, Py_ssize_t n) noexcept:
         slot = &lookup.slots[found[i].hash & lookup.mask]
         if slot.hash != found[i].hash:
             slot = &lookup.slots[(found[i].hash ^ 1) & lookup.mask]
+        found[i].slot = slot
         found[i].object = slot.partition if slot.hash == found[i].hash else NULL
         if found[i].object != NULL:
             kafka_ask(found[i].object, PARTITION_BYTES)
+            ask_remembered(slot, found[i].size)
     ask_logs(found, count)
     return at
+
+
+cdef inline void ask_remembered(const Slot* slot, Py_ssize_t size) noexcept:
+    if slot.tail != NULL:
+        kafka_ask(slot.log, LOG_BYTES)
+        kafka_ask(slot.segment, SEGMENT_BYTES)
+        kafka_ask(slot.mapping, MAPPING_BYTES)
+        kafka_ask(slot.tail, min(size, <Py_ssize_t>BATCH_BYTES_MAX))
 
 
 cdef void foresee_pieces(const Piece* pieces, int count) noexcept:
@@ -122,6 +136,7 @@ cdef void foresee_pieces(const Piece* pieces, int count) noexcept:
     for i in range(count):
         found[i].object = pieces[i].partition
         found[i].size = pieces[i].size
+        found[i].slot = NULL
     ask_logs(found, count)
 
 
@@ -135,7 +150,7 @@ cdef void ask_logs(Foreseen* found, int count) noexcept:
     for i in range(count):
         if found[i].object != NULL:
             object = <PyObject*>(<Partition>found[i].object).log
-            found[i].object = object if object != <PyObject*>None else NULL
+            found[i].object = found[i].log = object if object != <PyObject*>None else NULL
             kafka_ask(object, LOG_BYTES)
     for i in range(count):
         if found[i].object != NULL:
@@ -157,3 +172,13 @@ cdef void ask_logs(Foreseen* found, int count) noexcept:
             # What is not mapped would cost a walk of the page table in vain.
             if segment.end + size <= mapping.populated:
                 kafka_ask(mapping.data + segment.end, size)
+                if found[i].slot != NULL:
+                    remember(&found[i], segment, mapping)
+
+
+cdef inline void remember(const Foreseen* seen, Segment segment, Mapping mapping) noexcept:
+    seen.slot.log = seen.log
+    seen.slot.segment = <PyObject*>segment
+    seen.slot.mapping = <PyObject*>mapping
+    # The next batch comes behind this one, which is a little shorter than its frame.
+    seen.slot.tail = mapping.data + segment.end + max(seen.size - <Py_ssize_t>FRAME_HEAD_BYTES, <Py_ssize_t>0)

@@ -6,7 +6,8 @@ from libc.string cimport memcpy
 
 cdef enum:
     SLOTS_MIN = 64
-    SLOTS_MAX = 65536           # 2 MiB
+    SLOTS_MAX = 65536           # 4 MiB
+    SLOT_BYTES = 64             # a line of the processor's caches
 
 # The partition that was found last for a hash; all NULL before the first one.
 cdef struct Slot:
@@ -15,6 +16,12 @@ cdef struct Slot:
     uint32_t hash
     int32_t index
     bint by_id
+    # Where foresight.pyx saw last what an append needs; NULL: not yet. Addresses to ask for, no more: who lived there
+    # may be gone.
+    const void* log
+    const void* segment
+    const void* mapping
+    const void* tail
 
 
 cdef inline uint32_t hash_of(const uint8_t* name, Py_ssize_t size, int32_t index) noexcept nogil:

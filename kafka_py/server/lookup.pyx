@@ -11,10 +11,14 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from libc.stdint cimport int32_t, uint8_t, uint32_t
-from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp
+from libc.stdlib cimport free
+from libc.string cimport memcmp, memset
 
 from kafka_py.replication.partition cimport Partition
+
+
+cdef extern from "<stdlib.h>" nogil:
+    void* aligned_alloc(size_t alignment, size_t size)
 
 
 cdef inline bint holds(Slot* slot, uint32_t hash, bint by_id, const uint8_t* name, Py_ssize_t size, int32_t index):
@@ -50,11 +54,12 @@ cdef class Lookup:
 
     cdef int resize(self, uint32_t count) except -1:
         """A table of so many slots, a power of two, with what the old one holds."""
-        cdef Slot* made = <Slot*>calloc(count, sizeof(Slot))
+        cdef Slot* made = <Slot*>aligned_alloc(SLOT_BYTES, count * sizeof(Slot))
         cdef Slot* old = self.slots
         cdef uint32_t i, old_count = self.mask + 1
         if made == NULL:
             raise MemoryError
+        memset(made, 0, count * sizeof(Slot))
         self.slots = made
         self.mask = count - 1
         self.evicted = 0
@@ -118,6 +123,7 @@ cdef class Lookup:
         old_partition = slot.partition
         Py_INCREF(key)
         Py_INCREF(found)
+        memset(slot, 0, sizeof(Slot))
         slot.key = <PyObject*>key
         slot.partition = <PyObject*>found
         slot.hash = hash

@@ -205,3 +205,22 @@ class TestCleanShutdown:
     def test_damage(self, data):
         with pytest.raises(CorruptFile):
             CleanShutdown.decode(data)
+
+
+class TestShortTexts:
+    """They are parsed once and remembered; nobody may notice."""
+
+    def test_what_is_remembered_is_nobody_elses(self):
+        first = checkpoints.decode_leader_epochs(b"0\n1\n3 17\n")
+        first.append((4, 18))
+        assert checkpoints.decode_leader_epochs(b"0\n1\n3 17\n") == [(3, 17)]
+
+    @pytest.mark.parametrize("where", ["a-0/leader-epochs", "b-1/leader-epochs"])
+    def test_a_damaged_one_is_told_with_its_place(self, where):
+        with pytest.raises(CorruptFile, match=where):
+            checkpoints.decode_leader_epochs(b"0\n2\n3 17\n", where)
+
+    @pytest.mark.parametrize("where", ["a-0/partition.metadata", "b-1/partition.metadata"])
+    def test_damaged_metadata_too(self, where):
+        with pytest.raises(CorruptFile, match=where):
+            PartitionMetadata.decode(b"version: 0\ntopic_id: nothing", where)

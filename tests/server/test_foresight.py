@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import kafka_py
+from kafka_py.protocol.topics import DeleteTopicsRequest
 from kafka_py.replication.purgatory import FetchPurgatory
 from kafka_py.server.fast_path import FastPath
 from kafka_py.server.foresight import look_over
@@ -20,6 +21,25 @@ from tests.server.wire import Wire
 PARTITIONS = 1_250
 
 
+def produce_in_turns(
+    wire: Wire, rng: random.Random, partitions: int, appended: Counter[int]
+) -> None:
+    """One batch to each partition, 250 requests at once; ``appended`` counts those of each."""
+    order = rng.sample(range(partitions), partitions)
+    for at in range(0, partitions, 250):
+        frames = []
+        for index in order[at : at + 250]:
+            request = produce("many", batch(1, 100 + index % 700), acks=1)
+            request.topic_data[0].partition_data[0].index = index
+            frames.append(wire.frame(request, rng.choice([3, 8, 9, 11])))
+        wire.socket.sendall(b"".join(frames))
+        for index in order[at : at + 250]:
+            answer = wire.receive().responses[0].partition_responses[0]
+            assert (answer.index, answer.error_code) == (index, 0)
+            assert answer.base_offset == appended[index]
+            appended[index] += 1
+
+
 def test_pipelined_produces_to_thousands_of_partitions() -> None:
     rng = random.Random(11)
     appended: Counter[int] = Counter()
@@ -28,19 +48,7 @@ def test_pipelined_produces_to_thousands_of_partitions() -> None:
         fast = broker._fast
         assert fast.wanders == 0
         for _ in range(5):
-            order = rng.sample(range(PARTITIONS), PARTITIONS)
-            frames = []
-            for index in order:
-                request = produce("many", batch(1, 100 + index % 700), acks=1)
-                request.topic_data[0].partition_data[0].index = index
-                frames.append(wire.frame(request, rng.choice([3, 8, 9, 11])))
-            for at in range(0, PARTITIONS, 250):
-                wire.socket.sendall(b"".join(frames[at : at + 250]))
-                for index in order[at : at + 250]:
-                    answer = wire.receive().responses[0].partition_responses[0]
-                    assert (answer.index, answer.error_code) == (index, 0)
-                    assert answer.base_offset == appended[index]
-                    appended[index] += 1
+            produce_in_turns(wire, rng, PARTITIONS, appended)
         assert fast.wanders > 0
         # One request to many of them, then one partition alone: it is not foreseen for ever.
         request = produce("many", batch(1, 100), acks=1)
@@ -54,6 +62,14 @@ def test_pipelined_produces_to_thousands_of_partitions() -> None:
         for _ in range(70):
             assert wire.call(produce("many", batch(1, 100), acks=1), 9).responses
         assert fast.wanders == 0
+        # The topic is made anew: what the slots remember of its logs is gone.
+        reply = wire.call(DeleteTopicsRequest(topic_names=["many"], timeout_ms=30_000), 5)
+        assert reply.responses[0].error_code == 0
+        make_topic(wire, "many", 250)
+        appended.clear()
+        for _ in range(3):
+            produce_in_turns(wire, rng, 250, appended)
+        assert fast.wanders > 0
 
 
 @pytest.fixture
