@@ -12,7 +12,7 @@ CYCLES ?= 1000
 SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run test oracle interop bench bench-quick lint asan fuzz crash ctest clean check-tools
+.PHONY: help run test oracle interop bench bench-quick bench-once lint asan fuzz crash ctest clean check-tools
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -68,6 +68,9 @@ bench: $(VENV)/.built $(VENV)/.extra-test $(VENV)/.extra-bench  ## kcore and the
 
 bench-quick: $(VENV)/.built $(VENV)/.extra-test $(VENV)/.extra-bench  ## the node's cases without Apache, seconds each
 	@$(PY) -m bench.compare --only-ours --seconds 1 --passes 1 --cold-memory
+
+bench-once: $(VENV)/.built $(VENV)/.extra-test  ## every benchmark of kcore and the coordinators once, nothing measured: that they run
+	@$(PY) -m pytest -q bench
 
 asan: $(VENV)/.built $(VENV)/.extra-test  ## kcore's tests and the C consumers under AddressSanitizer and UBSan
 	@$(PY) .ci/asan.py

@@ -262,7 +262,7 @@ def save(results: Results, path: Path) -> list[Row]:
 
 def storage_core(benchmarks: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Figures]]:
     """The benchmarks that say what a bare copy, pass or library does with the same bytes."""
-    found = {}
+    found: dict[str, Mapping[str, Figures]] = {}
     for benchmark in benchmarks:
         info = benchmark.get("extra_info", {})
         speeds = [info.get("mb_per_s"), info.get("limit_mb_per_s")]
@@ -271,7 +271,7 @@ def storage_core(benchmarks: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[s
         if all(speeds):
             words = benchmark["name"].removeprefix("test_").replace("_", " ")
             # A case counts requests; here one is a megabyte.
-            sides = [{"requests_per_s": speed, "reply_mb_per_s": speed} for speed in speeds]
+            sides: list[Figures] = [{"requests_per_s": speed, "reply_mb_per_s": speed} for speed in speeds]
             found[KCORE + words] = dict(zip(("kafka_py", "limit"), sides, strict=True))
     return found
 

@@ -111,7 +111,11 @@ def test_commit_compiled(benchmark: Any) -> None:
     batch = PendingBatch(lambda: None)
     batch.bytes_max = 1 << 30
     path = CommitPath(
-        lambda _: (machine, batch, lambda: True), lambda: Moment(0, NOW_MS), machine.image, 4096
+        lambda _: (machine, batch, lambda: True),
+        lambda: Moment(0, NOW_MS),
+        lambda: 0,
+        machine.image,
+        4096,
     )
     body = request_bytes()
 

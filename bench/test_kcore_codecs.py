@@ -32,7 +32,7 @@ ROUNDS = 75
 def payload_of(size: int) -> bytes:
     """The records of one batch, JSON of a few fields each, as they stand behind its header."""
     source = random.Random(size)
-    records = []
+    records: list[tuple[None, bytes, tuple[()], int]] = []
     filled = 0
     while filled < size:
         row = {
