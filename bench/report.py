@@ -271,7 +271,9 @@ def storage_core(benchmarks: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[s
         if all(speeds):
             words = benchmark["name"].removeprefix("test_").replace("_", " ")
             # A case counts requests; here one is a megabyte.
-            sides: list[Figures] = [{"requests_per_s": speed, "reply_mb_per_s": speed} for speed in speeds]
+            sides: list[Figures] = [
+                {"requests_per_s": speed, "reply_mb_per_s": speed} for speed in speeds
+            ]
             found[KCORE + words] = dict(zip(("kafka_py", "limit"), sides, strict=True))
     return found
 
