@@ -24,10 +24,10 @@ def populate(Log log, Py_ssize_t size):
     """Take `size` bytes of disk and memory for the active segment: what the plain copy has too."""
     cdef Segment segment = log.active
     cdef Mapping mapping
-    if segment.mapping is None or not segment.mapping.writable:
-        segment.open_write(1)
+    if segment.mapping is None or not segment.mapping.writable or segment.mapping.limit < size:
+        segment.open_write(size - segment.end)
     mapping = segment.mapping
-    if mapping.grow(min(size, mapping.limit)) < 0:
+    if mapping.grow(size) < 0:
         raise OSError(f"no room for {size} bytes in {mapping.path}")
 
 
