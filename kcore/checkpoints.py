@@ -73,7 +73,12 @@ _INT32_MAX = 2**31 - 1
 _INT64_MAX = 2**63 - 1
 
 
-def _read(path: Path) -> bytes | None:
+def _in(directory: str | os.PathLike[str], name: str) -> str:
+    # pathlib would take a twelfth of a start in process.
+    return os.path.join(os.fspath(directory), name)
+
+
+def _read(path: str) -> bytes | None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -87,11 +92,11 @@ def _read(path: Path) -> bytes | None:
         os.close(fd)
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: str, data: bytes) -> None:
     # Imported late: a reader of foreign directories (kcore.dump) needs no compiled module for it.
     from kcore.syscalls import replace_file
 
-    replace_file(os.fspath(path), data)
+    replace_file(path, data)
 
 
 # ---- version, count, one entry a line ----------------------------------------------------------
@@ -191,7 +196,12 @@ class OffsetCheckpoint:
     """One offset a partition: recovery points, log start offsets, high watermarks and the like."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self._path = os.fspath(path)
+
+    @property
+    def path(self) -> Path:
+        """Where the file is."""
+        return Path(self._path)
 
     @staticmethod
     def encode(offsets: Mapping[tuple[str, int], int]) -> bytes:
@@ -220,12 +230,12 @@ class OffsetCheckpoint:
 
     def read(self) -> dict[tuple[str, int], int]:
         """The file's offsets; empty when there is no file. Raises CorruptFile, OSError."""
-        data = _read(self.path)
-        return {} if data is None else self.decode(data, str(self.path))
+        data = _read(self._path)
+        return {} if data is None else self.decode(data, self._path)
 
     def write(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """Replaces the file durably. Raises OSError; the old content stands then."""
-        _write(self.path, self.encode(offsets))
+        _write(self._path, self.encode(offsets))
 
 
 # ---- Java properties ----------------------------------------------------------------------------
@@ -373,13 +383,13 @@ class MetaProperties:
     @classmethod
     def read(cls, directory: str | os.PathLike[str]) -> MetaProperties | None:
         """Of a log directory; None when it was never formatted. Raises CorruptFile, OSError."""
-        path = Path(directory) / META_PROPERTIES
+        path = _in(directory, META_PROPERTIES)
         data = _read(path)
-        return None if data is None else cls.decode(data, str(path))
+        return None if data is None else cls.decode(data, path)
 
     def write(self, directory: str | os.PathLike[str], *, now_ms: int) -> None:
         """Replaces the directory's file durably."""
-        _write(Path(directory) / META_PROPERTIES, self.encode(now_ms=now_ms))
+        _write(_in(directory, META_PROPERTIES), self.encode(now_ms=now_ms))
 
 
 # ---- one partition, one shutdown ----------------------------------------------------------------
@@ -435,13 +445,13 @@ class PartitionMetadata:
     @classmethod
     def read(cls, directory: str | os.PathLike[str]) -> PartitionMetadata | None:
         """Of a partition's directory; None when the file is not there."""
-        path = Path(directory) / PARTITION_METADATA
+        path = _in(directory, PARTITION_METADATA)
         data = _read(path)
-        return None if data is None else cls.decode(data, str(path))
+        return None if data is None else cls.decode(data, path)
 
     def write(self, directory: str | os.PathLike[str]) -> None:
         """Replaces the directory's file durably."""
-        _write(Path(directory) / PARTITION_METADATA, self.encode())
+        _write(_in(directory, PARTITION_METADATA), self.encode())
 
 
 @functools.lru_cache(maxsize=_REMEMBERED_TEXTS)
@@ -479,18 +489,18 @@ class CleanShutdown:
     @classmethod
     def exists(cls, directory: str | os.PathLike[str]) -> bool:
         """Whether the directory was shut down cleanly, whatever the file says."""
-        return (Path(directory) / CLEAN_SHUTDOWN_FILE).exists()
+        return os.path.exists(_in(directory, CLEAN_SHUTDOWN_FILE))
 
     @classmethod
     def read(cls, directory: str | os.PathLike[str]) -> CleanShutdown | None:
         """None when there is no such file. Raises CorruptFile, OSError."""
-        path = Path(directory) / CLEAN_SHUTDOWN_FILE
+        path = _in(directory, CLEAN_SHUTDOWN_FILE)
         data = _read(path)
-        return None if data is None else cls.decode(data, str(path))
+        return None if data is None else cls.decode(data, path)
 
     def write(self, directory: str | os.PathLike[str]) -> None:
         """Replaces the directory's file durably: the last act of a clean stop."""
-        _write(Path(directory) / CLEAN_SHUTDOWN_FILE, self.encode())
+        _write(_in(directory, CLEAN_SHUTDOWN_FILE), self.encode())
 
     @classmethod
     def delete(cls, directory: str | os.PathLike[str]) -> bool:
@@ -498,7 +508,7 @@ class CleanShutdown:
         from kcore.syscalls import fsync_dir
 
         try:
-            (Path(directory) / CLEAN_SHUTDOWN_FILE).unlink()
+            os.unlink(_in(directory, CLEAN_SHUTDOWN_FILE))
         except FileNotFoundError:
             return False
         fsync_dir(os.fspath(directory))

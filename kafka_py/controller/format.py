@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from kafka_py.controller.log_store import METADATA_DIRECTORY
@@ -174,7 +173,7 @@ def format_directories(
             # A voter is known by the id of its metadata directory, so that one must have it.
             directory_id = plan.voters[plan.node_id][0] or directory_id
             _write_voters(plan, path, directory_id, now_ms)
-        _write_snapshot(Path(path) / BOOTSTRAP_FILE, _bootstrap_records(plan), now_ms)
+        _write_snapshot(os.path.join(path, BOOTSTRAP_FILE), _bootstrap_records(plan), now_ms)
         made[path] = properties = MetaProperties(
             cluster_id=plan.cluster_id,
             node_id=plan.node_id,
@@ -233,20 +232,20 @@ def _bootstrap_records(plan: FormatPlan) -> list[bytes]:
     return [encode_record(record, 0) for record in records]
 
 
-def _write_snapshot(path: Path, values: list[bytes], now_ms: int, **voters: Any) -> None:
+def _write_snapshot(path: str, values: list[bytes], now_ms: int, **voters: Any) -> None:
     batches = encode_snapshot(
         _FIRST, values, last_timestamp_ms=now_ms if voters else 0, now_ms=now_ms, **voters
     )
-    syscalls.replace_file(str(path), b"".join(batches))
+    syscalls.replace_file(path, b"".join(batches))
 
 
 def _write_voters(plan: FormatPlan, path: str, own_directory: bytes, now_ms: int) -> None:
     ids = {node_id: row[0] or own_directory for node_id, row in plan.voters.items()}
     addresses = {node_id: row[1] for node_id, row in plan.voters.items()}
-    directory = Path(path) / METADATA_DIRECTORY
-    directory.mkdir(exist_ok=True)
+    directory = os.path.join(path, METADATA_DIRECTORY)
+    os.makedirs(directory, exist_ok=True)
     _write_snapshot(
-        directory / snapshot_name(_FIRST),
+        os.path.join(directory, snapshot_name(_FIRST)),
         [],
         now_ms,
         kraft_version=1,
@@ -259,8 +258,8 @@ def read_bootstrap(metadata_dir: str) -> list[Any]:
 
     Without the file, Kafka begins with the latest metadata.version alone.  Raises CorruptFile.
     """
-    path = Path(metadata_dir) / BOOTSTRAP_FILE
-    if not path.exists():
+    path = os.path.join(metadata_dir, BOOTSTRAP_FILE)
+    if not os.path.exists(path):
         return [FeatureLevelRecord(name=METADATA_VERSION, feature_level=METADATA_VERSION_LATEST)]
-    snapshot = decode_snapshot(path.read_bytes(), str(path))
+    snapshot = decode_snapshot(syscalls.read_file(path), path)
     return [decode_record(value)[0] for value in snapshot.records]

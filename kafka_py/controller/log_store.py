@@ -19,7 +19,6 @@ import bisect
 import json
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kafka_py.controller.batches import Batch
@@ -36,7 +35,6 @@ from kcore import syscalls
 from kcore.errors import CorruptFile
 from kcore.log import REPLICA, Log
 from kcore.log_config import NO_LIMIT, LogConfig
-from kcore.values import replace
 
 if TYPE_CHECKING:
     from kcore.log import LogDirFailure
@@ -163,13 +161,12 @@ class KcoreLogStore:
         failure: LogDirFailure | None = None,
     ) -> None:
         """Open, and recover what was not flushed. Raises LogFailed, CorruptLog, CorruptFile."""
-        self.path = Path(metadata_dir) / METADATA_DIRECTORY
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path = os.path.join(os.fspath(metadata_dir), METADATA_DIRECTORY)
+        os.makedirs(self.path, exist_ok=True)
         self.kraft_version = kraft_version
         self._snapshots, fetched = self._find_snapshots()
         self._partial = bytearray()
-        config = replace(
-            LogConfig(),
+        config = LogConfig(
             segment_bytes=segment_bytes,
             segment_ms=7 * 24 * 3_600_000,
             retention_ms=NO_LIMIT,
@@ -178,7 +175,7 @@ class KcoreLogStore:
         # Everything below a snapshot was flushed before the snapshot was made.
         durable = self._snapshots[-1].offset if self._snapshots else 0
         self.log = Log.open(
-            str(self.path),
+            self.path,
             config,
             now_ms=now_ms,
             clean=False,
@@ -189,12 +186,15 @@ class KcoreLogStore:
         for name in sorted(fetched):
             self._install(name)
 
+    def _place(self, name: str) -> str:
+        return os.path.join(self.path, name)
+
     def _find_snapshots(self) -> tuple[list[SnapshotId], list[str]]:
         """(complete snapshots, names of fetched ones at which the log has not begun yet)."""
         found, fetched = [], []
         for name in os.listdir(self.path):
             if name.endswith((".part", ".tmp", ".checkpoint.deleted")):
-                os.unlink(self.path / name)
+                os.unlink(self._place(name))
             elif name.endswith(_FETCHED):
                 fetched.append(name)
             elif (snapshot := snapshot_id_of(name)) is not None:
@@ -208,10 +208,10 @@ class KcoreLogStore:
         snapshot = snapshot_id_of(final)
         assert snapshot is not None
         self.log.truncate_fully_and_start_at(snapshot.offset)
-        syscalls.rename(str(self.path / name), str(self.path / final))
-        syscalls.fsync_dir(str(self.path))
+        syscalls.rename(self._place(name), self._place(final))
+        syscalls.fsync_dir(self.path)
         for old in [one for one in self._snapshots if one.offset < snapshot.offset]:
-            syscalls.unlink(str(self.path / snapshot_name(old)))
+            syscalls.unlink(self._place(snapshot_name(old)))
             self._snapshots.remove(old)
         bisect.insort(self._snapshots, snapshot)
 
@@ -268,21 +268,21 @@ class KcoreLogStore:
         """See `RaftLog`."""
         if snapshot not in self._snapshots:
             return None
-        with open(self.path / snapshot_name(snapshot), "rb") as file:
+        with open(self._place(snapshot_name(snapshot)), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             return size, os.pread(file.fileno(), bytes_max, position)
 
     def read_quorum_state(self) -> QuorumState:
         """See `LogStore`. Raises CorruptFile."""
-        path = self.path / QUORUM_STATE_FILE
-        if not path.exists():
+        path = self._place(QUORUM_STATE_FILE)
+        if not os.path.exists(path):
             return QuorumState()
-        return decode_quorum_state(path.read_bytes(), str(path))
+        return decode_quorum_state(syscalls.read_file(path), path)
 
     def write_quorum_state(self, state: QuorumState, voters: VoterSet) -> None:
         """See `LogStore`."""
         data = encode_quorum_state(state, voters, self.kraft_version)
-        syscalls.replace_file(str(self.path / QUORUM_STATE_FILE), data)
+        syscalls.replace_file(self._place(QUORUM_STATE_FILE), data)
 
     def append(self, batches: list[Batch]) -> None:
         """See `LogStore`."""
@@ -305,7 +305,7 @@ class KcoreLogStore:
     def write_snapshot(self, snapshot: SnapshotId, batches: Iterable[bytes]) -> None:
         """See `LogStore`. Flushes the log: what is below a snapshot counts as durable at start."""
         self.log.flush()
-        syscalls.replace_file(str(self.path / snapshot_name(snapshot)), b"".join(batches))
+        syscalls.replace_file(self._place(snapshot_name(snapshot)), b"".join(batches))
         if snapshot not in self._snapshots:
             bisect.insort(self._snapshots, snapshot)
 
@@ -316,28 +316,28 @@ class KcoreLogStore:
         self._partial += chunk.data
         if chunk.last:
             name = snapshot_name(chunk.id) + _FETCHED
-            syscalls.replace_file(str(self.path / name), bytes(self._partial))
+            syscalls.replace_file(self._place(name), bytes(self._partial))
             self._partial = bytearray()
             self._install(name)
 
     def read_snapshot_file(self, snapshot: SnapshotId) -> bytes:
         """See `LogStore`."""
-        return (self.path / snapshot_name(snapshot)).read_bytes()
+        return syscalls.read_file(self._place(snapshot_name(snapshot)))
 
     def clean(self, retention_bytes: int, retention_ms: int, now_ms: int) -> bool:
         """See `LogStore`."""
         cleaned = False
         while len(self._snapshots) > 1:
             oldest, following = self._snapshots[:2]
-            paths = [self.path / snapshot_name(one) for one in self._snapshots]
-            size = self.log.size_bytes + sum(path.stat().st_size for path in paths)
-            age_ms = now_ms - paths[0].stat().st_mtime_ns // 1_000_000
+            found = [os.stat(self._place(snapshot_name(one))) for one in self._snapshots]
+            size = self.log.size_bytes + sum(one.st_size for one in found)
+            age_ms = now_ms - found[0].st_mtime_ns // 1_000_000
             if size <= retention_bytes and age_ms <= retention_ms:
                 break
             # The log may begin only at a snapshot that is there: first move, then remove.
             self.log.advance_log_start(following.offset)
             self.log.delete_old_segments(now_ms, following.offset)
-            syscalls.unlink(str(self.path / snapshot_name(oldest)))
+            syscalls.unlink(self._place(snapshot_name(oldest)))
             self._snapshots.remove(oldest)
             cleaned = True
         self.log.delete_files_due(now_ms)

@@ -96,7 +96,7 @@ class DirectoryLock:
         Raises DirectoryLocked, or OSError when the directory cannot be written.
         """
         self.path = path
-        self._fd = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = os.open(f"{path}/.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         status = os.fstat(self._fd)
         self._key = (status.st_dev, status.st_ino)
         with _LOCKED_GUARD:
@@ -172,9 +172,9 @@ class LogDirectory:
             raise LogDirectoryError(f"{path} has no directory.id in its meta.properties")
         self.cluster_id = meta.cluster_id
         self.directory_id: bytes = uuid_from_text(meta.directory_id)
-        self._recovery_file = OffsetCheckpoint(path / RECOVERY_POINT_CHECKPOINT)
-        self._start_file = OffsetCheckpoint(path / LOG_START_OFFSET_CHECKPOINT)
-        self._mark_file = OffsetCheckpoint(path / REPLICATION_OFFSET_CHECKPOINT)
+        self._recovery_file = OffsetCheckpoint(f"{path}/{RECOVERY_POINT_CHECKPOINT}")
+        self._start_file = OffsetCheckpoint(f"{path}/{LOG_START_OFFSET_CHECKPOINT}")
+        self._mark_file = OffsetCheckpoint(f"{path}/{REPLICATION_OFFSET_CHECKPOINT}")
         self.recovery_points = self._read(self._recovery_file)
         self.log_starts = self._read(self._start_file)
         self.high_watermarks = self._read(self._mark_file)
