@@ -259,7 +259,9 @@ def read_bootstrap(metadata_dir: str) -> list[Any]:
     Without the file, Kafka begins with the latest metadata.version alone.  Raises CorruptFile.
     """
     path = os.path.join(metadata_dir, BOOTSTRAP_FILE)
-    if not os.path.exists(path):
+    try:
+        with open(path, "rb") as file:
+            snapshot = decode_snapshot(file.read(), path)
+    except FileNotFoundError:
         return [FeatureLevelRecord(name=METADATA_VERSION, feature_level=METADATA_VERSION_LATEST)]
-    snapshot = decode_snapshot(syscalls.read_file(path), path)
     return [decode_record(value)[0] for value in snapshot.records]
