@@ -74,7 +74,7 @@ _INT64_MAX = 2**63 - 1
 
 
 def _in(directory: str | os.PathLike[str], name: str) -> str:
-    # pathlib would take a twelfth of a start in process.
+    # Without pathlib a start in process has a twentieth fewer instructions.
     return os.path.join(os.fspath(directory), name)
 
 
