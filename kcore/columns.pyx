@@ -35,10 +35,14 @@ from kcore.record_batch cimport (
     raise_status,
 )
 
+cdef extern from *:
+    void __builtin_prefetch(const void* address) noexcept nogil
+
 cdef enum:
     PyBUF_READ = 0x100
     RECORD_BYTES_MIN = 7       # a length and the six bytes of RECORD_BODY_MIN
     STATUS_NO_MEMORY = 1000
+    CACHE_LINE = 64
 
 cdef struct Run:               # the records of one batch, unpacked
     BatchHeader h
@@ -151,14 +155,17 @@ cdef class _Runs:
         return total
 
 
-cdef int _fill(const Run* run, Columns* to) noexcept nogil:
-    """Walk the records of one batch into the columns, and move the columns' pointers behind them."""
+cdef int _fill(const Run* run, const Run* after, Columns* to) noexcept nogil:
+    """Walk the records of one batch into the columns, and move the columns' pointers behind them.
+
+    On the way the batch `after` it (NULL: none) is asked for: the walk waits for no memory, and the checksum that
+    comes next would for each line."""
     # What lies in memory that the columns might share is read once.
     cdef const uint8_t* records = run.records
     cdef const uint8_t* p = records
     cdef const uint8_t* end = p + run.bytes
     cdef const uint8_t* q
-    cdef RecordHead head
+    cdef RecordHead head, other
     cdef Columns c = to[0]
     cdef int status = STATUS_OK
     cdef int32_t i, last_delta = -1, count = run.h.records_count, delta_max = run.h.last_offset_delta
@@ -166,15 +173,17 @@ cdef int _fill(const Run* run, Columns* to) noexcept nogil:
     cdef int64_t position = run.position
     cdef uint64_t base_offset = <uint64_t>run.h.base_offset
     cdef uint64_t base_timestamp = <uint64_t>(run.h.max_timestamp if append_time else run.h.base_timestamp)
+    cdef Py_ssize_t ahead = after.records - records if after != NULL else 0
     for i in range(count):
         if record_head_usual(p, end, &head) == NULL:
-            q = record_head(p, end, &head, &status)
+            q = record_head(p, end, &other, &status)
             if q == NULL:
                 return status
-            if q != head.end or head.headers_count:
-                status = record_headers_skip(q, &head)
+            if q != other.end or other.headers_count:
+                status = record_headers_skip(q, &other)
                 if status != STATUS_OK:
                     return status
+            head = other
         if head.offset_delta <= last_delta or head.offset_delta > delta_max:
             return STATUS_BAD_OFFSET_DELTA
         last_delta = head.offset_delta
@@ -184,6 +193,8 @@ cdef int _fill(const Run* run, Columns* to) noexcept nogil:
         c.key_length[i] = head.key_length
         c.value_position[i] = position + (head.value - records)
         c.value_length[i] = head.value_length
+        __builtin_prefetch(p + ahead)
+        __builtin_prefetch(p + ahead + CACHE_LINE)
         p = head.end
     to.offset += count
     to.timestamp += count
@@ -201,7 +212,7 @@ cdef int _fill_all(_Runs runs, Columns* to, bint check_crc, Py_ssize_t* bad) noe
         if check_crc:
             status = batch_check_crc(runs.items[i].records - HEADER_BYTES, &runs.items[i].h)
         if status == STATUS_OK:
-            status = _fill(&runs.items[i], to)
+            status = _fill(&runs.items[i], &runs.items[i + 1] if i + 1 < runs.count else NULL, to)
         if status != STATUS_OK:
             bad[0] = runs.items[i].batch_position
             return status

@@ -1,8 +1,8 @@
 # One record of a batch: the walk that validation, iteration and columns share. Inline, since it runs once a record.
 # The layout is drawn in record_batch.pyx.
-from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
-from kcore.varint cimport read_varint, read_varint_in, read_varlong, read_varlong_in
+from kcore.varint cimport read_uvarint_short, read_varint, read_varlong, unzigzag
 
 cdef enum:
     STATUS_OK = 0
@@ -95,39 +95,54 @@ cdef inline const uint8_t* record_head(const uint8_t* p, const uint8_t* end, Rec
 
 cdef inline const uint8_t* record_head_usual(const uint8_t* p, const uint8_t* end, RecordHead* out) noexcept nogil:
     """record_head for what nearly every record is, without a look at the end before every number: a body of
-    RECORD_HEAD_MAX bytes or more, no headers. NULL for all others, right or wrong: they are record_head's.
+    RECORD_HEAD_MAX bytes to 1 MiB, no headers, no number of more than three bytes. NULL for all others, right or
+    wrong: they are record_head's.
 
-    It pays where many records are walked; for a batch of one, what it adds in front is more than what it saves."""
-    cdef int32_t length
+    It pays where many records are walked; for a batch of one, what it adds in front is more than what it saves.
+    Nothing that is not inline sees `out`, which therefore stays in registers: give it no struct that others see."""
+    cdef uint32_t x
+    cdef Py_ssize_t length
     if end - p < RECORD_HEAD_MAX:
         return NULL
-    p = read_varint_in(p, &length)
-    if p == NULL or length < RECORD_HEAD_MAX or length > end - p:
+    p = read_uvarint_short(p, &x)
+    length = x >> 1
+    # An odd number is a negative one.
+    if p == NULL or x & 1 or length < RECORD_HEAD_MAX or length > end - p:
         return NULL
     end = p + length
     out.end = end
-    p = read_varlong_in(p + 1, &out.timestamp_delta)
+    p = read_uvarint_short(p + 1, &x)
     if p == NULL:
         return NULL
-    p = read_varint_in(p, &out.offset_delta)
-    if p == NULL:
+    out.timestamp_delta = unzigzag(x)
+    p = read_uvarint_short(p, &x)
+    if p == NULL or x & 1:
         return NULL
-    p = read_varint_in(p, &out.key_length)
+    out.offset_delta = x >> 1
+    p = read_uvarint_short(p, &x)
     if p == NULL:
         return NULL
     out.key = p
-    if out.key_length < -1 or out.key_length > end - p - RECORD_HEAD_AFTER_KEY:
-        return NULL
-    if out.key_length > 0:
-        p += out.key_length
-    p = read_varint_in(p, &out.value_length)
+    if x & 1:
+        if x != 1:
+            return NULL
+        out.key_length = -1
+    else:
+        out.key_length = x >> 1
+        p += x >> 1
+        if p > end - RECORD_HEAD_AFTER_KEY:
+            return NULL
+    p = read_uvarint_short(p, &x)
     if p == NULL:
         return NULL
     out.value = p
-    if out.value_length < -1 or out.value_length >= end - p:
-        return NULL
-    if out.value_length > 0:
-        p += out.value_length
+    if x & 1:
+        if x != 1:
+            return NULL
+        out.value_length = -1
+    else:
+        out.value_length = x >> 1
+        p += x >> 1
     # Nearly every record ends here, with a headers count of 0.
     if p + 1 != end or p[0] != 0:
         return NULL

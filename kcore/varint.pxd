@@ -19,16 +19,24 @@ cdef inline const uint8_t* read_varint(const uint8_t* p, const uint8_t* end, int
         return p + 2
     return read_varint_slow(p, end, out)
 
-cdef inline const uint8_t* read_varint_in(const uint8_t* p, int32_t* out) noexcept nogil:
-    """read_varint where five bytes are known to be there."""
+cdef inline const uint8_t* read_uvarint_short(const uint8_t* p, uint32_t* out) noexcept nogil:
+    """The bits of a varint of up to three bytes, zigzag left in; NULL for a longer one. Three bytes are known to be
+    there. All of it is inline, so that `out` can be a register."""
     cdef uint32_t x = p[0]
     if x >= 0x80:
         if p[1] >= 0x80:
-            return read_varint_slow(p, p + 5, out)
-        x = (x & 0x7F) | (<uint32_t>p[1] << 7)
-        p += 1
-    out[0] = <int32_t>((x >> 1) ^ (0 - (x & 1)))
+            if p[2] >= 0x80:
+                return NULL
+            x = (x & 0x7F) | (<uint32_t>(p[1] & 0x7F) << 7) | (<uint32_t>p[2] << 14)
+            p += 2
+        else:
+            x = (x & 0x7F) | (<uint32_t>p[1] << 7)
+            p += 1
+    out[0] = x
     return p + 1
+
+cdef inline int32_t unzigzag(uint32_t x) noexcept nogil:
+    return <int32_t>((x >> 1) ^ (0 - (x & 1)))
 
 cdef inline const uint8_t* read_varint_slow(const uint8_t* p, const uint8_t* end, int32_t* out) noexcept nogil:
     cdef uint32_t b, x = 0
@@ -67,17 +75,6 @@ cdef inline const uint8_t* read_varlong(const uint8_t* p, const uint8_t* end, in
             return p
         shift += 7
     return NULL
-
-cdef inline const uint8_t* read_varlong_in(const uint8_t* p, int64_t* out) noexcept nogil:
-    """read_varlong where ten bytes are known to be there."""
-    cdef uint64_t x = p[0]
-    if x >= 0x80:
-        if p[1] >= 0x80:
-            return read_varlong(p, p + 10, out)
-        x = (x & 0x7F) | (<uint64_t>p[1] << 7)
-        p += 1
-    out[0] = <int64_t>((x >> 1) ^ (0 - (x & 1)))
-    return p + 1
 
 cdef inline int uvarint_bytes(uint64_t x) noexcept nogil:
     cdef int n = 1
