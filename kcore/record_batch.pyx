@@ -34,7 +34,7 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int32_t, int64_t, uint8_t, uint16
 from kcore.compression cimport CODEC_NONE, CODEC_ZSTD, decompress_payload, decompress_view
 from kcore.crc32c cimport crc32c_copy, crc32c_update
 from kcore.endian cimport store_be16, store_be32, store_be64
-from kcore.record cimport kcore_record_ask_ahead, record_head, record_headers_skip
+from kcore.record cimport kcore_record_ask_ahead, record_head, record_head_usual, record_headers_skip
 from kcore.varint cimport read_varint
 
 from kcore.errors import (
@@ -104,7 +104,7 @@ cdef int batch_check_records(const uint8_t* records, Py_ssize_t n, const BatchHe
     cdef const uint8_t* p = records
     cdef const uint8_t* end = records + n
     cdef const uint8_t* q
-    cdef RecordHead head
+    cdef RecordHead head, other
     cdef int status = STATUS_OK
     cdef int32_t i, count = h.records_count, last_delta = -1, delta_max = h.last_offset_delta
     cdef int32_t null_key_index = -1, max_index = -1
@@ -116,16 +116,15 @@ cdef int batch_check_records(const uint8_t* records, Py_ssize_t n, const BatchHe
     if count < 0 or delta_max < 0 or count > <int64_t>delta_max + 1:
         return STATUS_BAD_COUNT
     for i in range(count):
-        q = record_head(p, end, &head, &status)
-        if q == NULL:
-            out.bad_index = i
-            return status
-        kcore_record_ask_ahead(p, head.end, end)
-        if head.headers_count or q != head.end:
-            status = record_headers_skip(q, &head)
+        if record_head_usual(p, end, &head) == NULL:
+            q = record_head(p, end, &other, &status)
+            if q != NULL and (other.headers_count or q != other.end):
+                status = record_headers_skip(q, &other)
             if status != STATUS_OK:
                 out.bad_index = i
                 return status
+            head = other
+        kcore_record_ask_ahead(p, head.end, end)
         if head.offset_delta <= last_delta or head.offset_delta > delta_max:
             out.bad_index = i
             return STATUS_BAD_OFFSET_DELTA
