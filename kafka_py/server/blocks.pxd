@@ -31,5 +31,6 @@ cdef class Intake:
     cdef Block room(self)
     cdef Block filled(self, Py_ssize_t received)
     cdef int took(self, Py_ssize_t frame_bytes) noexcept
+    cdef Py_ssize_t believed(self) noexcept
     cdef Py_ssize_t keep(self, Block block, Py_ssize_t at) except -1
     cdef int forget(self, Block block) except -1

@@ -3,10 +3,11 @@
 
 Small frames: the bytes of a wake-up come into one block that all connections share, and a frame that
 is only begun in it moves into a block of its connection's own. Large frames: who sent one probably
-sends another of that size, so the next one is received into a block of exactly that capacity, where
-it can be appended from without another copy; such blocks come from a few spare ones, whose memory
-is warm. A block never grows with the length that a frame claims, only with bytes that arrived, or
-to the size of a frame that this connection has really sent before.
+sends another of about that size, so the next one is received into a block of exactly that capacity,
+where it can be appended from without another copy, with room behind it for one that turns out to be
+longer; such blocks come from a few spare ones, whose memory is warm. A block never grows with the
+length that a frame claims, only with bytes that arrived, or to twice the size of a frame that this
+connection has really sent before.
 """
 
 from cpython.buffer cimport PyBuffer_FillInfo
@@ -96,12 +97,18 @@ cdef class Intake:
         if own is None:
             if not self.expected:
                 return self.blocks.scratch
-            self.own = own = self.blocks.take(self.expected)
+            self.own = own = self.blocks.take(self.believed())
+            own.capacity = self.expected
             return own
         if own.capacity - own.used < FREE_BYTES_MIN:
             claimed = 4 + <Py_ssize_t><int32_t>load_be32(own.data) if own.used >= 4 else 0
-            if not own.used < claimed <= own.capacity:
-                grown = Block(max(own.capacity * 2, <Py_ssize_t>FREE_BYTES_MIN))
+            if own.used < claimed <= own.allocated:
+                # Up to the frame's end: what comes behind it would have to move.
+                own.capacity = claimed
+            elif own.capacity < own.allocated:
+                own.capacity = own.allocated
+            else:
+                grown = Block(max(own.allocated * 2, <Py_ssize_t>FREE_BYTES_MIN))
                 memcpy(grown.data, own.data, own.used)
                 grown.used = own.used
                 self.own = own = grown
@@ -120,6 +127,10 @@ cdef class Intake:
         self.expected = frame_bytes if LARGE_FRAME_BYTES <= frame_bytes <= EXPECTED_BYTES_MAX else 0
         return 0
 
+    cdef Py_ssize_t believed(self) noexcept:
+        """How long the next frame may say that it is and get memory for it; 0: none was large."""
+        return max(self.expected, min(2 * self.expected, <Py_ssize_t>EXPECTED_BYTES_MAX))
+
     cdef Py_ssize_t keep(self, Block block, Py_ssize_t at) except -1:
         """What is behind the last whole frame stays; how many bytes those are."""
         cdef Py_ssize_t rest = block.used - at
@@ -133,7 +144,7 @@ cdef class Intake:
         capacity = max(<Py_ssize_t>OWN_BYTES_MIN, rest + rest // 2 + FREE_BYTES_MIN)
         if self.expected and rest >= 4:
             claimed = 4 + <Py_ssize_t><int32_t>load_be32(block.data + at)
-            if rest < claimed <= self.expected:
+            if rest < claimed <= self.believed():
                 capacity = claimed
         own = self.blocks.take(capacity) if self.expected else Block(capacity)
         memcpy(own.data, block.data + at, rest)
