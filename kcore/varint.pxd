@@ -19,21 +19,28 @@ cdef inline const uint8_t* read_varint(const uint8_t* p, const uint8_t* end, int
         return p + 2
     return read_varint_slow(p, end, out)
 
-cdef inline const uint8_t* read_uvarint_short(const uint8_t* p, uint32_t* out) noexcept nogil:
-    """The bits of a varint of up to three bytes, zigzag left in; NULL for a longer one. Three bytes are known to be
-    there. All of it is inline, so that `out` can be a register."""
-    cdef uint32_t x = p[0]
-    if x >= 0x80:
-        if p[1] >= 0x80:
-            if p[2] >= 0x80:
-                return NULL
-            x = (x & 0x7F) | (<uint32_t>(p[1] & 0x7F) << 7) | (<uint32_t>p[2] << 14)
-            p += 2
-        else:
-            x = (x & 0x7F) | (<uint32_t>p[1] << 7)
-            p += 1
-    out[0] = x
-    return p + 1
+cdef extern from *:
+    """
+    /* See read_uvarint_short. One and two bytes go straight on; the first byte's top bit is taken back with the second's
+     * share. */
+    static inline const unsigned char *kcore_uvarint_short(const unsigned char *p, unsigned int *out) {
+        unsigned int x = p[0], next;
+        if (x >= 0x80) {
+            next = *++p;
+            x += (next << 7) - 0x80;
+            if (__builtin_expect(next >= 0x80, 0)) {
+                next = *++p;
+                if (next >= 0x80) return NULL;
+                x += (next << 14) - 0x4000;
+            }
+        }
+        *out = x;
+        return p + 1;
+    }
+    """
+    # The bits of a varint of up to three bytes, zigzag left in; NULL for a longer one. Three bytes are known to be
+    # there. All of it is inline, so that `out` can be a register.
+    const uint8_t* read_uvarint_short "kcore_uvarint_short"(const uint8_t* p, uint32_t* out) noexcept nogil
 
 cdef inline int32_t unzigzag(uint32_t x) noexcept nogil:
     return <int32_t>((x >> 1) ^ (0 - (x & 1)))
