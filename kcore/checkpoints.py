@@ -242,10 +242,14 @@ class OffsetCheckpoint:
 
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 _ESCAPED = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\f": "\\f"}
+#: What every text may hold as it is: ASCII's visible characters but for five.
+_PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "\\=:#!")
 
 
 def _escape(text: str, is_key: bool) -> str:
     """As java.util.Properties.store escapes: a value's first blank, a key's every blank."""
+    if not text.strip(_PLAIN):
+        return text
     parts = []
     for index, character in enumerate(text):
         if character == " " and (is_key or index == 0):

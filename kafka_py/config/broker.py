@@ -286,14 +286,17 @@ class BrokerConfig(Mapping[str, Any]):
         self.dynamic_broker = dict(broker)
         self._apply()
         now = self.values_now
+        if now is before:
+            return frozenset()
         return frozenset(name for name in now if now[name] != before[name])
 
     def _apply(self) -> None:
         values = dict(self.static)
         values |= dynamic.usable(self, self.dynamic_default)
         values |= dynamic.usable(self, self.dynamic_broker)
-        self.values_now = values
-        self.topic_defaults = topic_defaults(values)
+        if values != self.values_now or not self.topic_defaults:
+            self.values_now = values
+            self.topic_defaults = topic_defaults(values)
 
     def __repr__(self) -> str:
         shown = {

@@ -519,6 +519,9 @@ class ConfigDef:
             self.keys[key.name] = key
         # Few of some hundred keys are given: what the others are is kept ready.
         self._defaults = {name: key.default for name, key in self.keys.items()}
+        self._optional = {
+            name: default for name, default in self._defaults.items() if default is not REQUIRED
+        }
         self._required = [name for name, key in self.keys.items() if key.default is REQUIRED]
         self._places = {name: place for place, name in enumerate(self.keys)}
 
@@ -540,7 +543,7 @@ class ConfigDef:
 
     def defaults(self) -> dict[str, Any]:
         """The value of every key that has a default."""
-        return {key.name: key.default for key in self if key.default is not REQUIRED}
+        return dict(self._optional)
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """The names that are no key, sorted."""

@@ -10,12 +10,15 @@ Layout: `_chunks` is a list of small dicts, one for every value of the key's low
 
 `freeze()` shares all chunks, so publishing costs nothing; the first write after it copies the
 list of pointers (2-8 KiB), and each chunk when it is first written to.  Creating one topic among
-100,000 therefore copies some kilobytes.  Iteration order is by chunk and is not meaningful.
+100,000 therefore copies some kilobytes.  What is frozen twice without a write in between is the
+same copy, and all empty maps begin with the same chunks.  Iteration order is by chunk and is not
+meaningful.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 __all__ = ["PersistentMap"]
@@ -26,28 +29,34 @@ V = TypeVar("V")
 _CHUNKS_MIN = 16
 _ENTRIES_PER_CHUNK_MAX = 32
 _GROWTH = 8
+#: Never written to: a map owns none of them until it has copied the list.
+_NO_CHUNKS: list[dict[Any, Any]] = [{} for _ in range(_CHUNKS_MIN)]
 
 
 class PersistentMap(Mapping[K, V], Generic[K, V]):
     """A mapping with copy-on-write chunks.  A frozen one never changes and raises on writes."""
 
-    __slots__ = ("_chunks", "_frozen", "_length", "_mask", "_owned", "_shared")
+    __slots__ = ("_chunks", "_frozen", "_frozen_copy", "_length", "_mask", "_owned", "_shared")
 
     def __init__(self, items: Mapping[K, V] | None = None) -> None:
-        self._chunks: list[dict[K, V]] = [{} for _ in range(_CHUNKS_MIN)]
+        self._chunks: list[dict[K, V]] = _NO_CHUNKS
         self._mask = _CHUNKS_MIN - 1
         self._length = 0
         self._frozen = False
-        self._shared = False
-        self._owned = bytearray(b"\x01" * _CHUNKS_MIN)
-        for key, value in (items or {}).items():
-            self[key] = value
+        self._frozen_copy: PersistentMap[K, V] | None = None
+        self._shared = True
+        self._owned = bytearray()
+        if items:
+            for key, value in items.items():
+                self[key] = value
 
     def freeze(self) -> PersistentMap[K, V]:
         """An immutable copy of the present content; this map stays writable. O(1)."""
         if self._frozen:
             return self
-        return self._share(frozen=True)
+        if self._frozen_copy is None:
+            self._frozen_copy = self._share(frozen=True)
+        return self._frozen_copy
 
     def thaw(self) -> PersistentMap[K, V]:
         """A writable copy that shares chunks until they are written to. O(1)."""
@@ -59,6 +68,7 @@ class PersistentMap(Mapping[K, V], Generic[K, V]):
         copy._mask = self._mask
         copy._length = self._length
         copy._frozen = frozen
+        copy._frozen_copy = None
         copy._shared = True
         copy._owned = bytearray()
         # Neither side may write to a chunk in place from here on.
@@ -68,6 +78,7 @@ class PersistentMap(Mapping[K, V], Generic[K, V]):
     def _writable_chunk(self, index: int) -> dict[K, V]:
         if self._frozen:
             raise TypeError("a published metadata image cannot be changed")
+        self._frozen_copy = None
         if self._shared:
             self._chunks = list(self._chunks)
             self._owned = bytearray(len(self._chunks))
@@ -93,8 +104,7 @@ class PersistentMap(Mapping[K, V], Generic[K, V]):
         return self._length
 
     def __iter__(self) -> Iterator[K]:
-        for chunk in self._chunks:
-            yield from chunk
+        return chain.from_iterable(self._chunks)
 
     def __setitem__(self, key: K, value: V) -> None:
         chunk = self._writable_chunk(hash(key) & self._mask)
