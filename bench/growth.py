@@ -57,6 +57,16 @@ with kafka_py.Broker() as broker:
         ended = time.perf_counter()
 print((package - began) * 1e3, (broker_class - began) * 1e3, (ended - broker_class) * 1e3)
 """
+#: What the same machine needs for an import that everybody knows, in milliseconds: interpreted code
+#: that is run for the first time, as a start is. Hosts differ by a factor of two and more.
+YARDSTICK = """
+import time
+began = time.perf_counter()
+import asyncio
+print((time.perf_counter() - began) * 1e3)
+"""
+#: `import asyncio` on the host that the bounds were written for.
+YARDSTICK_MS = 45
 
 
 @dataclass(frozen=True)
@@ -110,16 +120,24 @@ def start_runs(trees: list[Path]) -> list[list[tuple[float, ...]]]:
     runs: list[list[list[float]]] = [[] for _ in trees]
     for _ in range(3 * PASSES):
         for tree, rows in zip(trees, runs, strict=True):
-            ran = subprocess.run(
-                [sys.executable, "-c", IN_PROCESS], stdout=subprocess.PIPE, check=True, cwd=tree
-            )
-            rows.append([float(text) for text in ran.stdout.split()])
+            rows.append(printed(IN_PROCESS, tree) + printed(YARDSTICK, tree))
     return [list(zip(*rows, strict=True)) for rows in runs]
+
+
+def printed(program: str, tree: Path) -> list[float]:
+    """The numbers that a fresh interpreter prints."""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, check=True, cwd=tree
+    )
+    return [float(text) for text in ran.stdout.split()]
 
 
 def start_figures(directory: Path, beside: Path | None) -> Iterator[Figure]:
     """Import, in process, standalone; the memory of a node that does nothing."""
     ours, *other = start_runs([ROOT] if beside is None else [ROOT, beside])
+    yardstick = statistics.median(ours[-1])
+    note = f"median {yardstick:.1f}, the reference's {YARDSTICK_MS}"
+    yield Figure("this host: import asyncio", min(ours[-1]), "ms", None, note)
     for place, (name, bound) in enumerate(
         (
             ("import kafka_py", 150),
@@ -127,7 +145,8 @@ def start_figures(directory: Path, beside: Path | None) -> Iterator[Figure]:
             ("in process, call to first reply", 5),
         )
     ):
-        note = f"median {statistics.median(ours[place]):.1f}"
+        median = statistics.median(ours[place])
+        note = f"median {median:.1f}{by_reference(median, yardstick)}"
         for tree in other:
             best_there, median_there = min(tree[place]), statistics.median(tree[place])
             note += f"; beside it {best_there:.1f}, median {median_there:.1f}"
@@ -136,7 +155,14 @@ def start_figures(directory: Path, beside: Path | None) -> Iterator[Figure]:
     for i in range(2 * PASSES):
         with node_in(directory / f"empty-{i}") as node:
             seconds.append(start_seconds(node))
-    yield Figure("standalone, command to first reply", min(seconds) * 1e3, "ms", 300)
+    median = statistics.median(seconds) * 1e3
+    note = f"median {median:.0f}{by_reference(median, yardstick)}"
+    yield Figure("standalone, command to first reply", min(seconds) * 1e3, "ms", 300, note)
+
+
+def by_reference(figure_ms: float, yardstick_ms: float) -> str:
+    """What a median would be on the reference's host, by the yardstick's of the same run."""
+    return f"; {figure_ms * YARDSTICK_MS / yardstick_ms:.1f} by the yardstick"
 
 
 def memory_figures(directory: Path) -> Iterator[Figure]:
