@@ -60,6 +60,7 @@ _RAFT_REQUESTS = (
     FetchSnapshotRequest,
 )
 _NEVER = 1 << 62
+_NOTHING = Ready()  # compared with, never given away
 _PARKED_MAX = 10_000
 #: How many NoOpRecords a sole voter lets pass before it flushes them: nobody waits for one.
 _IDLE_RECORDS_PER_FLUSH = 10
@@ -384,7 +385,7 @@ class ControllerNode:
         try:
             while True:
                 ready = self.replica.ready()
-                if ready == Ready():
+                if ready == _NOTHING:
                     break
                 self._perform(ready, flush)
             if self._controller is not None and self.replica.state is not State.LEADER:
