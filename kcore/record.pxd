@@ -95,27 +95,36 @@ cdef inline const uint8_t* record_head(const uint8_t* p, const uint8_t* end, Rec
 
 cdef inline const uint8_t* record_head_usual(const uint8_t* p, const uint8_t* end, RecordHead* out) noexcept nogil:
     """record_head for what nearly every record is, without a look at the end before every number: a body of
-    RECORD_HEAD_MAX bytes to 1 MiB, no headers, no number of more than three bytes. NULL for all others, right or
-    wrong: they are record_head's.
+    RECORD_HEAD_MAX bytes to 1 MiB, no headers, no number but for the timestamp's of more than three bytes. NULL for
+    all others, right or wrong: they are record_head's.
 
     It pays where many records are walked; for a batch of one, what it adds in front is more than what it saves.
     Nothing that is not inline sees `out`, which therefore stays in registers: give it no struct that others see."""
+    cdef const uint8_t* behind
     cdef uint32_t x
     cdef Py_ssize_t length
+    cdef int64_t far
     if end - p < RECORD_HEAD_MAX:
         return NULL
     p = read_uvarint_short(p, &x)
-    length = x >> 1
     # An odd number is a negative one.
-    if p == NULL or x & 1 or length < RECORD_HEAD_MAX or length > end - p:
+    if p == NULL or x & 1:
+        return NULL
+    length = x >> 1
+    if length < RECORD_HEAD_MAX or length > end - p:
         return NULL
     end = p + length
     out.end = end
-    p = read_uvarint_short(p + 1, &x)
-    if p == NULL:
-        return NULL
-    out.timestamp_delta = unzigzag(x)
-    p = read_uvarint_short(p, &x)
+    behind = read_uvarint_short(p + 1, &x)
+    if behind != NULL:
+        out.timestamp_delta = unzigzag(x)
+    else:
+        # More than 17 minutes from the first record: events that carry their own time.
+        behind = read_varlong(p + 1, end, &far)
+        if behind == NULL:
+            return NULL
+        out.timestamp_delta = far
+    p = read_uvarint_short(behind, &x)
     if p == NULL or x & 1:
         return NULL
     out.offset_delta = x >> 1

@@ -237,6 +237,18 @@ def test_what_cannot_be_changed_while_running_has_no_effect():
     assert given["node.id"] == 1
 
 
+def test_a_dynamic_setting_that_says_what_holds_changes_nothing_but_is_known():
+    given = config(message_max_bytes="1000")
+    assert given.update_dynamic({"message.max.bytes": "1000"}, {}) == frozenset()
+    assert given.dynamic_default == {"message.max.bytes": "1000"}
+    assert given.update_dynamic({"message.max.bytes": "1000"}, {"message.max.bytes": "2000"}) == {
+        "message.max.bytes"
+    }
+    assert given.topic_defaults["max.message.bytes"] == 2000
+    assert given.update_dynamic({}, {}) == {"message.max.bytes"}
+    assert given.topic_defaults["max.message.bytes"] == 1000
+
+
 @pytest.mark.parametrize(
     ("properties", "per_broker", "reason"),
     [

@@ -13,6 +13,7 @@ from kafka_py.controller.snapshots import (
     snapshot_id_of,
     snapshot_name,
 )
+from kcore.crc32c import crc32c
 from kcore.errors import CorruptBatch, CorruptFile
 from kcore.record_batch import RecordBatch, validate
 
@@ -51,6 +52,34 @@ def test_damage_is_found() -> None:
         with pytest.raises(CorruptBatch):
             list(parse_batches(data[:end]))
     assert len(list(parse_batches(data + data[:20], allow_partial=True))) == 1
+
+
+def sealed(data: bytes, at: int, value: bytes) -> bytes:
+    """A batch with other bytes at that place, and the checksum that goes with them."""
+    changed = data[:at] + value + data[at + len(value) :]
+    return changed[:17] + crc32c(changed[21:]).to_bytes(4, "big") + changed[21:]
+
+
+def test_what_the_metadata_log_never_holds() -> None:
+    """With a right checksum: another magic, an end before the beginning, a codec, no control type."""
+    data = encode_batch([b"abc" * 9], base_offset=3, epoch=1, timestamp_ms=5).data
+    assert list(parse_batches(b"")) == []
+    for bad in (sealed(data, 16, b"\1"), sealed(data, 23, (-2).to_bytes(4, "big", signed=True))):
+        with pytest.raises(CorruptBatch):
+            list(parse_batches(bad))
+    for bad, reason in (
+        (sealed(data, 21, b"\0\2"), "compressed"),
+        (sealed(data, 21, b"\0\x20"), "no type"),
+        (sealed(data, 60, b"\x02"), "offset 3"),
+        (sealed(data, len(data) - 1, b"\x04"), "offset 3"),
+    ):
+        (batch,) = parse_batches(bad)
+        with pytest.raises(CorruptBatch, match=reason):
+            list(records_of(batch))
+    control = encode_batch([b"v"], base_offset=0, epoch=1, timestamp_ms=5, control_types=[3]).data
+    (batch,) = parse_batches(sealed(control, 66, b"\xff\xff"))
+    with pytest.raises(CorruptBatch):
+        list(records_of(batch))
 
 
 def test_leader_change_of_both_kraft_versions() -> None:

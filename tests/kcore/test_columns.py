@@ -151,14 +151,18 @@ RECORDS = [
     [(b"", b"v" * 30, (), 5), (None, b"w" * 200, (), 1 << 41)],
     [(b"k" * 90, b"", (), 5), (b"k" * 20, None, (), 6)],
     [(b"k" * 20, b"v" * 20, [("h", b"x")], 5), (None, b"v" * 300, (), 5)],
+    [(b"k" * 70, b"v" * 20, (), 5), (None, b"v" * 40, (), 5 + (1 << 13)), (None, b"v" * 60, (), 0)],
+    [(None, b"v" * 40, (), 5), (b"k" * 9, b"v" * 8200, (), 5 + (1 << 20))],
+    [(None, b"v" * 40, (), 1 << 28), (b"k" * 8200, b"v" * 70, (), 5)],
 ]
 
 
 @pytest.mark.parametrize("records", RECORDS, ids=range(len(RECORDS)))
 def test_any_changed_byte_means_the_same_to_both_walks(records: list) -> None:
-    """The walk of the columns knows a shorter way for usual records; validation does not use it."""
+    """The walk of the columns knows a shorter way for usual records; an iteration goes the long one,
+    after the check, which tries the short one first."""
     sound = build(records)
-    for at in range(61, len(sound)):
+    for at in {*range(61, len(sound))[:400], *range(61, len(sound))[-120:]}:
         for value in {0, 1, 2, 0x3F, 0x7F, 0x80, 0xFF, sound[at] ^ 1, sound[at] ^ 0x80}:
             raw = bytearray(sound)
             raw[at] = value
@@ -169,3 +173,20 @@ def test_any_changed_byte_means_the_same_to_both_walks(records: list) -> None:
                     decode_columns(raw, check_crc=False)
             else:
                 assert rows(raw, check_crc=False) == expected
+
+
+def test_numbers_of_every_width() -> None:
+    """Lengths, timestamps and offsets of one to five bytes and more, each in short records and long."""
+    edges = [1 << shift for shift in (6, 13, 20, 27, 34, 41)]
+    times = [0, *(edge + by for edge in edges for by in (-1, 0))]
+    lengths = [0, 1, *(edge + by for edge in edges[:3] for by in (-1, 0))]
+    records = [(None, b"v" * 35, (), 1 << 42)]
+    records += [
+        (None, b"v" * 35, (), (1 << 42) + sign * time) for time in times for sign in (1, -1)
+    ]
+    records += [(b"k" * a, b"v" * b, (), 5) for a in lengths[:6] for b in lengths]
+    buffer = build(records)
+    assert rows(buffer) == [(n, time, k, v) for n, (k, v, _, time) in enumerate(records)]
+    assert kcore.validate(buffer, now_ms=1 << 43).max_timestamp_ms == (1 << 42) + (1 << 41)
+    many = build([(None, b"v" * 35, (), 7)] * 20_000)
+    assert decode_columns(many)["offset"].tolist() == list(range(20_000))

@@ -46,6 +46,25 @@ def test_a_frozen_map_refuses_writes() -> None:
     assert frozen.get("b", 7) == 7
 
 
+def test_what_is_frozen_twice_is_one_copy_until_a_write() -> None:
+    tree: PersistentMap[str, int] = PersistentMap({"a": 1})
+    before = tree.freeze()
+    assert tree.freeze() is before
+    tree["a"] = 2
+    after = tree.freeze()
+    del tree["a"]
+    assert (dict(before), dict(after), dict(tree.freeze())) == ({"a": 1}, {"a": 2}, {})
+
+
+def test_empty_maps_do_not_see_one_anothers_writes() -> None:
+    maps: list[PersistentMap[int, int]] = [PersistentMap() for _ in range(3)]
+    empty = maps[0].freeze()
+    for number in range(100):
+        maps[1][number] = number
+    maps[2].thaw()[5] = 5
+    assert [len(dict(tree)) for tree in (*maps, empty, PersistentMap())] == [0, 100, 0, 0, 0]
+
+
 def test_missing_keys() -> None:
     tree: PersistentMap[str, int] = PersistentMap()
     with pytest.raises(KeyError):

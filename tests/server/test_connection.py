@@ -137,7 +137,9 @@ def test_large_and_small_frames_in_pieces_of_any_size(
     sizes = [
         usual
         if chance.random() < 0.7
-        else chance.choice([8, 30_000, usual + 4, usual * 2, 700_000])
+        else chance.choice(
+            [8, 30_000, usual + 4, usual * 6 // 5, usual * 2, min(usual * 3, 1_000_000), 700_000]
+        )
         for _ in range(30)
     ]
     stream = b"".join(produce_frame(topic, size, n) for n, size in enumerate(sizes))
