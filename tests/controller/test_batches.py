@@ -61,7 +61,7 @@ def sealed(data: bytes, at: int, value: bytes) -> bytes:
 
 
 def test_what_the_metadata_log_never_holds() -> None:
-    """With a right checksum: another magic, an end before the beginning, a codec, no control type."""
+    """A right checksum on another magic, an end before the beginning, a codec, no control type."""
     data = encode_batch([b"abc" * 9], base_offset=3, epoch=1, timestamp_ms=5).data
     assert list(parse_batches(b"")) == []
     for bad in (sealed(data, 16, b"\1"), sealed(data, 23, (-2).to_bytes(4, "big", signed=True))):

@@ -159,7 +159,7 @@ RECORDS = [
 
 @pytest.mark.parametrize("records", RECORDS, ids=range(len(RECORDS)))
 def test_any_changed_byte_means_the_same_to_both_walks(records: list) -> None:
-    """The walk of the columns knows a shorter way for usual records; an iteration goes the long one,
+    """The walk for columns knows a shorter way for usual records; an iteration goes the long one,
     after the check, which tries the short one first."""
     sound = build(records)
     for at in {*range(61, len(sound))[:400], *range(61, len(sound))[-120:]}:
@@ -176,7 +176,7 @@ def test_any_changed_byte_means_the_same_to_both_walks(records: list) -> None:
 
 
 def test_numbers_of_every_width() -> None:
-    """Lengths, timestamps and offsets of one to five bytes and more, each in short records and long."""
+    """Lengths, timestamps and offsets of one byte to six, in short records and long."""
     edges = [1 << shift for shift in (6, 13, 20, 27, 34, 41)]
     times = [0, *(edge + by for edge in edges for by in (-1, 0))]
     lengths = [0, 1, *(edge + by for edge in edges[:3] for by in (-1, 0))]
