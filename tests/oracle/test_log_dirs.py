@@ -100,14 +100,23 @@ class Directories(Recorder):
         }
 
     def settled(self, topic: str, timeout_s: float = 40.0) -> None:
-        """Wait until nothing moves, and note where the topic's replicas are."""
+        """Wait until nothing moves, and note where the topic's replicas are.
+
+        While Apache puts the moved log in the old one's place, nothing is under way any more, but
+        for a moment it shows the replica in both directories.
+        """
         deadline = time.monotonic() + timeout_s
-        while any(row[2] for one in self.places().values() for row in one.values()):
-            assert time.monotonic() < deadline, self.places()
+        while True:
+            places = self.places()
+            everywhere = [place for one in places.values() for place in one]
+            moving = any(row[2] for one in places.values() for row in one.values())
+            if not moving and len(everywhere) == len(set(everywhere)):
+                break
+            assert time.monotonic() < deadline, places
             time.sleep(0.02)
         found = {
             name: sorted(row for row in one.items() if row[0][0] == topic)
-            for name, one in self.places().items()
+            for name, one in places.items()
         }
         self.note(f"where {topic} is", found)
 
