@@ -93,6 +93,21 @@ cdef inline const uint8_t* record_head(const uint8_t* p, const uint8_t* end, Rec
     return p
 
 
+cdef inline const uint8_t* short_bytes(const uint8_t* p, const uint8_t** start, int32_t* length) noexcept nogil:
+    """A key or a value, or null, whose length takes three bytes at most. Returns where it ends, which may be anywhere
+    up to 1 MiB behind what is there, or NULL."""
+    cdef uint32_t x
+    p = read_uvarint_short(p, &x)
+    if p == NULL:
+        return NULL
+    start[0] = p
+    if x & 1:
+        length[0] = -1
+        return p if x == 1 else NULL
+    length[0] = x >> 1
+    return p + (x >> 1)
+
+
 cdef inline const uint8_t* record_head_usual(const uint8_t* p, const uint8_t* end, RecordHead* out) noexcept nogil:
     """record_head for what nearly every record is, without a look at the end before every number: a body of
     RECORD_HEAD_MAX bytes to 1 MiB, no headers, no number but for the timestamp's of more than three bytes. NULL for
@@ -128,30 +143,12 @@ cdef inline const uint8_t* record_head_usual(const uint8_t* p, const uint8_t* en
     if p == NULL or x & 1:
         return NULL
     out.offset_delta = x >> 1
-    p = read_uvarint_short(p, &x)
+    p = short_bytes(p, &out.key, &out.key_length)
+    if p == NULL or p > end - RECORD_HEAD_AFTER_KEY:
+        return NULL
+    p = short_bytes(p, &out.value, &out.value_length)
     if p == NULL:
         return NULL
-    out.key = p
-    if x & 1:
-        if x != 1:
-            return NULL
-        out.key_length = -1
-    else:
-        out.key_length = x >> 1
-        p += x >> 1
-        if p > end - RECORD_HEAD_AFTER_KEY:
-            return NULL
-    p = read_uvarint_short(p, &x)
-    if p == NULL:
-        return NULL
-    out.value = p
-    if x & 1:
-        if x != 1:
-            return NULL
-        out.value_length = -1
-    else:
-        out.value_length = x >> 1
-        p += x >> 1
     # Nearly every record ends here, with a headers count of 0.
     if p + 1 != end or p[0] != 0:
         return NULL
