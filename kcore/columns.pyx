@@ -12,6 +12,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
 from kcore.compression cimport CODEC_NONE, decompress_payload
+from kcore.prefetch cimport prefetch
 from kcore.record cimport (
     STATUS_BAD_COUNT,
     STATUS_BAD_OFFSET_DELTA,
@@ -34,9 +35,6 @@ from kcore.record_batch cimport (
     batch_header,
     raise_status,
 )
-
-cdef extern from *:
-    void __builtin_prefetch(const void* address) noexcept nogil
 
 cdef enum:
     PyBUF_READ = 0x100
@@ -193,8 +191,8 @@ cdef int _fill(const Run* run, const Run* after, Columns* to) noexcept nogil:
         c.key_length[i] = head.key_length
         c.value_position[i] = position + (head.value - records)
         c.value_length[i] = head.value_length
-        __builtin_prefetch(p + ahead)
-        __builtin_prefetch(p + ahead + CACHE_LINE)
+        prefetch(p + ahead)
+        prefetch(p + ahead + CACHE_LINE)
         p = head.end
     to.offset += count
     to.timestamp += count

@@ -31,15 +31,10 @@ from kcore.log cimport Log
 from kcore.leader_epoch cimport LeaderEpochCache, newest_epoch
 from kcore.mapped_file cimport Mapping
 from kcore.record_batch cimport BatchHeader, STATUS_OK, batch_bytes, batch_header
+from kcore.prefetch cimport prefetch
 from kcore.segment cimport Segment
 from kcore.syscalls cimport raise_errno
 from kcore.scan cimport Mark, Scan, new_scan, reason_of
-
-cdef extern from *:
-    """
-    #define KCORE_PREFETCH(p) __builtin_prefetch(p)
-    """
-    void prefetch "KCORE_PREFETCH" (const uint8_t* p) noexcept nogil
 
 import os
 import re
