@@ -17,6 +17,7 @@ class Case:
 
     ``kind``: produce, fetch, client-produce, client-consume, start, memory, lag. ``limit``: which
     bare program shows what is possible, "echo", "disk" or none (bench/limits.py).
+    ``apache_config`` is set on Apache's topic only.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Case:
     either: bool = False
     limit: str = ""
     partitions: int = field(default=1)
+    apache_config: dict[str, str] = field(default_factory=dict)
 
     @property
     def fills_memory(self) -> bool:
@@ -52,6 +54,9 @@ class Case:
 #: acks=all unless told otherwise, which ours answers when the records are on disk and Apache when
 #: they are in the page cache; at acks=1 both answer from there.
 CLIENT_RATE_MIN = 0.97
+
+#: What makes Apache answer acks=all as late as ours does: when the records are on disk.
+SYNCED = {"flush.messages": "1"}
 
 CASES = (
     Case(
@@ -161,6 +166,18 @@ CASES = (
         limit="disk",
     ),
     Case(
+        "produce-125k-synced",
+        "produce",
+        "125 x 1 KiB, acks=all, depth 5 (both on disk)",
+        125,
+        1024,
+        depth=5,
+        acks=-1,
+        rate_min=1.0,
+        cpu_max=0.5,
+        apache_config=SYNCED,
+    ),
+    Case(
         "fetch-1mb",
         "fetch",
         "fetch 1 MB",
@@ -229,6 +246,40 @@ CASES = (
         acks=-1,
         rate_min=CLIENT_RATE_MIN,
         cpu_max=0.5,
+    ),
+    Case(
+        "rdkafka-produce-100-synced",
+        "client-produce",
+        "librdkafka produces 100 B, acks=all (both on disk)",
+        3_000_000,
+        100,
+        acks=-1,
+        rate_min=CLIENT_RATE_MIN,
+        cpu_max=0.5,
+        apache_config=SYNCED,
+    ),
+    Case(
+        "rdkafka-produce-lz4-synced",
+        "client-produce",
+        "librdkafka produces 100 B, lz4, acks=all (both on disk)",
+        3_000_000,
+        100,
+        acks=-1,
+        codec="lz4",
+        rate_min=CLIENT_RATE_MIN,
+        cpu_max=0.5,
+        apache_config=SYNCED,
+    ),
+    Case(
+        "rdkafka-produce-1k-synced",
+        "client-produce",
+        "librdkafka produces 1 KiB, acks=all (both on disk)",
+        600_000,
+        1024,
+        acks=-1,
+        rate_min=CLIENT_RATE_MIN,
+        cpu_max=0.5,
+        apache_config=SYNCED,
     ),
     Case(
         "rdkafka-produce-100-acks1",

@@ -86,6 +86,7 @@ class Topics:
         from confluent_kafka.admin import AdminClient
 
         self._admin = AdminClient({"bootstrap.servers": node.bootstrap, "log_level": 2})
+        self._apache = node.kind == "apache"
         self._serial = 0
         self._kept: dict[str, str] = {}
 
@@ -97,9 +98,10 @@ class Topics:
             return self._kept[case.name]
         self._serial += 1
         name = f"bench-{case.name}-{self._serial}"
-        new = NewTopic(
-            name, case.partitions, 1, config={"file.delete.delay.ms": "100", "retention.ms": "-1"}
-        )
+        config = {"file.delete.delay.ms": "100", "retention.ms": "-1"}
+        if self._apache:
+            config |= case.apache_config
+        new = NewTopic(name, case.partitions, 1, config=config)
         self._admin.create_topics([new])[name].result(30)
         self._until_led(name, case.partitions)
         if case.partitions > 1:

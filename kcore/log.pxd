@@ -13,7 +13,7 @@ cdef extern from "<pthread.h>" nogil:
 
 from kcore.leader_epoch cimport LeaderEpochCache
 from kcore.log_dir cimport LogDirFailure
-from kcore.producer_state cimport ProducerStateTable
+from kcore.producer_state cimport DuplicateBatch, ProducerStateTable
 from kcore.record_batch cimport BatchHeader, ValidateRules
 from kcore.segment cimport LogSlice, Segment
 
@@ -64,6 +64,7 @@ cdef class Log:
     cdef list unsynced                          # paths of small files that the next flush must sync
     cdef list deletions                         # (due_ms, path) of ".deleted" files
     cdef int64_t last_snapshot_offset
+    cdef int64_t recalled_from                  # the snapshot that the producer state began with; -1: nothing is before it
     cdef pthread_mutex_t lock                   # held while the log changes; reads take none
     cdef object flush_lock                      # one flush at a time
 
@@ -100,6 +101,7 @@ cdef class Log:
         self, const uint8_t* p, Py_ssize_t n, BatchHeader* h, int64_t base_offset, int32_t leader_epoch,
         int rewrite_type, int64_t max_timestamp, int64_t now_ms,
     ) except -1
+    cdef int check_producer(self, const BatchHeader* h, int origin, DuplicateBatch* duplicate) except -1
     cdef int store_checked(
         self, const uint8_t* p, Py_ssize_t n, BatchHeader* h, int32_t leader_epoch, int rewrite_type,
         int64_t max_timestamp, int64_t now_ms, int origin, AppendedStruct* out,

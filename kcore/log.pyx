@@ -31,7 +31,8 @@ shorter way to the same end: header and records are looked at first, then it is 
 moves. It takes no lock, because it never lets the GIL go, and what it does not take it leaves to the long way.
 
 A refused batch leaves zeros too: what is behind the end may be looked at by a recovery. A batch that has to
-be compressed anew, is small, or has no room in this map, is copied when it has been accepted.
+be compressed anew, is small, or has no room in this map, is copied when it has been accepted; a long one of a log that
+is synced all the time is written then, see mapped_file.pyx.
 
 Errors of the disk: the first one marks the LogDirFailure that all logs of a directory share; from then
 on everything that writes raises LogFailed. Nothing is retried, because after a failed sync the kernel
@@ -57,7 +58,7 @@ import threading
 import zlib
 
 from kcore import syscalls
-from kcore.errors import BatchTooLarge, InvalidRecord, LogFailed, OffsetOutOfRange, OffsetsOutOfOrder
+from kcore.errors import BatchTooLarge, InvalidRecord, LogFailed, OffsetOutOfRange, OffsetsOutOfOrder, OutOfOrderSequence
 from kcore.index import AbortedTransaction
 from kcore.log_values import (
     Appended, Cut, DeletedSegment, EPOCH_CHECKPOINT, OffsetAndTimestamp, RecoveryReport, SegmentInfo,
@@ -135,7 +136,7 @@ cdef class Log:
         self.segment_list = []
         self.unsynced = []
         self.deletions = []
-        self.last_snapshot_offset = -1
+        self.last_snapshot_offset = self.recalled_from = -1
         self.last_flush_ms = 0
         self.leader_epochs = LeaderEpochCache()
         self.epoch_known = -1
@@ -347,6 +348,15 @@ cdef class Log:
         out.max_timestamp_ms = max_timestamp
         return 0
 
+    cdef int check_producer(self, const BatchHeader* h, int origin, DuplicateBatch* duplicate) except -1:
+        try:
+            return self.producers.check(h, origin, duplicate)
+        except OutOfOrderSequence:
+            # Perhaps it is sent again, and stands before the snapshot that the producer state began with.
+            if self.recalled_from < 0 or not recovery.recall_batches(self):
+                raise
+        return self.producers.check(h, origin, duplicate)
+
     cdef int store_checked(
         self, const uint8_t* p, Py_ssize_t n, BatchHeader* h, int32_t leader_epoch, int rewrite_type,
         int64_t max_timestamp, int64_t now_ms, int origin, AppendedStruct* out,
@@ -361,7 +371,7 @@ cdef class Log:
             if h.attributes & ATTR_CONTROL:
                 if origin == COORDINATOR:
                     self.producers.check_marker(h, p, n, 0)
-            elif self.producers.check(h, origin, &duplicate) == CHECK_DUPLICATE:
+            elif self.check_producer(h, origin, &duplicate) == CHECK_DUPLICATE:
                 out.base_offset = duplicate.base_offset
                 out.last_offset = duplicate.last_offset
                 out.max_timestamp_ms = duplicate.timestamp

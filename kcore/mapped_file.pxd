@@ -10,6 +10,8 @@ cdef enum:
     # ... it may be four times what was appended since then, up to this (16 KiB at once take 17 us, a page takes 10) ...
     POPULATE_BYTES_LIGHT = 16384
     POPULATE_BYTES_MAX = 524288     # ... and beyond that a quarter of it, up to this
+    WRITTEN_BYTES_MIN = 65536       # a batch that long is written by write() while less than this is unsynced, that is
+    WRITTEN_UNSYNCED_MAX = 2097152  # while steps are shorter than the longest
     POPULATE_STRIDE = 65536         # one page of each so many bytes is asked for where a fault maps a whole folio
 
     RESIDENT_WINDOW_BITS = 16       # what is known to be in memory is remembered by 64 KiB,
@@ -53,6 +55,13 @@ cdef class Mapping:
     # still in the CPU's cache; crc goes on by what was copied. -1 with errno: zeros are there.
     cdef int copy_in(
         self, Py_ssize_t position, const uint8_t* p, Py_ssize_t first, Py_ssize_t n, uint32_t* crc
+    ) noexcept nogil
+    # Whether n bytes at `position` are better written than copied.
+    cdef bint is_written(self, Py_ssize_t position, Py_ssize_t n) noexcept nogil
+    # Writes n bytes to `position`: `first` of them from header, the rest from where they are in p. -1 with errno:
+    # zeros are there.
+    cdef int write_in(
+        self, Py_ssize_t position, const uint8_t* header, Py_ssize_t first, const uint8_t* p, Py_ssize_t n
     ) noexcept nogil
     cdef int populate(self, Py_ssize_t stop) noexcept nogil # zeros from `populated` to stop, and their pages mapped
     cdef int map_pages(self, Py_ssize_t start, Py_ssize_t stop) noexcept nogil

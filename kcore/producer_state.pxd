@@ -96,3 +96,7 @@ cdef class ProducerStateTable:
     cdef int apply_marker(self, const BatchHeader* h, const uint8_t* batch, Py_ssize_t n) except -1
     cdef int complete(self, ProducerEntry* entry, int64_t last_offset, bint aborted) except -1
     cdef list snapshot_order(self)
+
+
+# Adds what `before` remembers from before the oldest batch of each producer; how many batches that were.
+cdef Py_ssize_t recall(ProducerStateTable self, ProducerStateTable before) noexcept

@@ -716,6 +716,32 @@ cdef class ProducerStateTable:
         return added
 
 
+cdef Py_ssize_t recall(ProducerStateTable self, ProducerStateTable before) noexcept:
+    """Adds what `before` remembers from before the oldest batch of each producer; how many batches that were."""
+    cdef ProducerEntry* entry
+    cdef ProducerEntry* other
+    cdef StoredBatch* batch
+    cdef Py_ssize_t i, found = 0
+    cdef int place
+    cdef int64_t oldest
+    for i in range(before.count):
+        other = &before.entries[i]
+        entry = self.find(other.producer_id)
+        if entry == NULL or entry.batches_count == 0 or entry.producer_epoch != other.producer_epoch:
+            continue
+        oldest = entry.batches[entry.batches_head].last_offset
+        for place in range(other.batches_count - 1, -1, -1):
+            batch = &other.batches[(other.batches_head + place) % BATCHES_RETAINED]
+            if entry.batches_count == BATCHES_RETAINED:
+                break
+            if batch.last_offset < oldest:
+                entry.batches_head = <uint8_t>((entry.batches_head + BATCHES_RETAINED - 1) % BATCHES_RETAINED)
+                entry.batches[entry.batches_head] = batch[0]
+                entry.batches_count += 1
+                found += 1
+    return found
+
+
 cdef int load_header(const uint8_t[::1] batch, BatchHeader* h) except -1:
     if batch.shape[0] == 0:
         raise CorruptBatch("an empty buffer holds no batch")

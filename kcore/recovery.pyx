@@ -30,7 +30,8 @@ from kcore.index cimport OffsetIndex, TimeIndex
 from kcore.log cimport Log
 from kcore.leader_epoch cimport LeaderEpochCache, newest_epoch
 from kcore.mapped_file cimport Mapping
-from kcore.record_batch cimport BatchHeader, STATUS_OK, batch_bytes, batch_header
+from kcore.producer_state cimport ProducerStateTable, recall
+from kcore.record_batch cimport ATTR_CONTROL, BatchHeader, STATUS_OK, batch_bytes, batch_header
 from kcore.prefetch cimport prefetch
 from kcore.segment cimport Segment
 from kcore.syscalls cimport raise_errno
@@ -47,6 +48,7 @@ from kcore.log_values import EPOCH_CHECKPOINT, Cut, RecoveryReport
 
 cdef enum:
     HEADERS_AHEAD = 8
+    RECALLED_BYTES_MAX = 16777216   # of the log before a producer snapshot, walked for the batches that it leaves out
 
 NAME = re.compile(r"(\d{20})\.(log|index|timeindex|txnindex|snapshot)")
 LEFTOVERS = (".deleted", ".cleaned", ".tmp")
@@ -373,7 +375,7 @@ def load_producers(Log log, int64_t now_ms, bint assume_empty, names=None):
     cdef int64_t start = log.log_start_offset
     offsets = snapshot_offsets(os.listdir(log.path) if names is None else names)
     log.producers.clear()
-    log.last_snapshot_offset = -1
+    log.last_snapshot_offset = log.recalled_from = -1
     for offset in reversed(offsets):
         path = f"{log.path}/{offset:020d}.snapshot"
         if offset > log.log_end_offset:
@@ -388,7 +390,7 @@ def load_producers(Log log, int64_t now_ms, bint assume_empty, names=None):
             syscalls.unlink(path)
             continue
         start = offset
-        log.last_snapshot_offset = offset
+        log.last_snapshot_offset = log.recalled_from = offset
         break
     if log.last_snapshot_offset < 0 and assume_empty and not offsets:
         return
@@ -442,7 +444,7 @@ cdef int recover_producers(Log log, Opening opening) except -1:
     transaction indexes of all checked segments can be made anew."""
     cdef int64_t start = log.log_start_offset
     log.producers.clear()
-    log.last_snapshot_offset = -1
+    log.last_snapshot_offset = log.recalled_from = -1
     for offset in reversed(snapshot_offsets(opening.names)):
         path = f"{log.path}/{offset:020d}.snapshot"
         if offset > opening.first_recovered:
@@ -457,10 +459,46 @@ cdef int recover_producers(Log log, Opening opening) except -1:
             log.producers.clear()
             syscalls.unlink(path)
             continue
-        start = log.last_snapshot_offset = offset
+        start = log.last_snapshot_offset = log.recalled_from = offset
     replay(log, start, opening.first_recovered, opening.producer_positions)
     log.snapshot_at(log.log_end_offset)
     return 0
+
+
+def recall_batches(Log log):
+    """Whether the producer state knows more batches now than the snapshot that it began with tells.
+
+    Kafka's snapshot has the last batch of each producer. What a producer had in flight when the broker stopped may be
+    up to five: sent again, the earlier ones would be taken for a gap. So they are looked for in the log before the
+    snapshot, once, when a batch does not follow. The log's lock is held. Raises OSError and CorruptLog."""
+    cdef ProducerStateTable before = ProducerStateTable(log.producers.expiration_ms)
+    cdef Segment segment
+    cdef Mapping mapping
+    cdef BatchHeader h
+    cdef Py_ssize_t position, stop, room = RECALLED_BYTES_MAX
+    cdef int64_t end = log.recalled_from, ignored
+    log.recalled_from = -1
+    pieces = []
+    for segment in reversed(log.segment_list):
+        if segment.base_offset >= end or segment.end == 0:
+            continue
+        if segment.next_offset <= log.log_start_offset or room <= 0:
+            break
+        stop = segment.position_of(end)
+        segment.ready()
+        position = segment.offset_index.entry_at_position(max(stop - room, 0), &ignored)
+        pieces.append((segment, position, stop))
+        room -= stop - position
+    for segment, position, stop in reversed(pieces):
+        segment.ready()
+        mapping = segment.mapping
+        while position < stop:
+            if batch_header(mapping.data + position, stop - position, &h) != STATUS_OK:
+                segment.raise_damaged(position)
+            if h.producer_id >= 0 and not h.attributes & ATTR_CONTROL:
+                before.update(&h, mapping.data + position, batch_bytes(&h))
+            position += batch_bytes(&h)
+    return recall(log.producers, before) > 0
 
 
 cdef int remove_stray_snapshots(Log log, Opening opening) except -1:

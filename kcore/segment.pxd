@@ -62,7 +62,7 @@ cdef class Segment:
     cdef Segment ancestor                   # the same file of an earlier Log whose slices were still out
 
     # Copies all but the header of a batch of n bytes to where append() will put it, and gives its CRC on the way;
-    # 0 when there is no room in this map, -1 with errno. Until append() took it, or after unstage(), nothing is there.
+    # 0 when there is no room in this map or append() will write it, -1 with errno. Until append() took it, or after unstage(), nothing is there.
     cdef int stage(self, const uint8_t* p, Py_ssize_t n, uint32_t* crc) noexcept
     cdef void unstage(self) noexcept
     # Copies one batch to the end; offset and epoch are patched in the copy. rewrite_type -1: the timestamps
@@ -71,6 +71,7 @@ cdef class Segment:
         self, const uint8_t* p, Py_ssize_t n, const BatchHeader* h, int64_t base_offset,
         int32_t leader_epoch, int rewrite_type, int64_t max_timestamp,
     ) except NULL
+    cdef int write(self, const uint8_t* p, Py_ssize_t n, int64_t base_offset, int32_t leader_epoch) except -1
     # Index entries for the batch of n bytes that stands behind the end, and the end moved over it.
     cdef int publish(self, Py_ssize_t n, int64_t last_offset, int64_t max_timestamp) except -1
     cdef Py_ssize_t window(self, Py_ssize_t size) noexcept  # bytes that a map has to reach over to hold `size`

@@ -206,7 +206,10 @@ cdef class Segment:
     cdef int stage(self, const uint8_t* p, Py_ssize_t n, uint32_t* crc) noexcept:
         cdef Mapping mapping = self.mapping
         cdef int result = 0
-        if mapping is None or not mapping.writable or self.end + n > mapping.limit:
+        if (
+            mapping is None or not mapping.writable or self.end + n > mapping.limit
+            or mapping.is_written(self.end, n)
+        ):
             return 0
         if n < NOGIL_BYTES and self.end + n <= mapping.populated:
             crc[0] = batch_crc_copy(mapping.data + self.end, p, n)
@@ -240,24 +243,42 @@ cdef class Segment:
             self.open_write(n)
             mapping = self.mapping
             self.staged = 0
-        if position + n > mapping.populated:
-            self.busy = True
-            with nogil:
-                result = mapping.grow(position + n)
-            self.busy = False
-            if result < 0:
-                raise_errno(mapping.path)
         target = mapping.data + position
-        memcpy(target, p, HEADER_BYTES if self.staged else n)
-        self.staged = 0
-        batch_assign(target, base_offset, leader_epoch)
-        if rewrite_type >= 0:
-            batch_set_max_timestamp(target, rewrite_type, max_timestamp)
+        if not self.staged and rewrite_type < 0 and mapping.is_written(position, n):
+            self.write(p, n, base_offset, leader_epoch)
+        else:
+            if position + n > mapping.populated:
+                self.busy = True
+                with nogil:
+                    result = mapping.grow(position + n)
+                self.busy = False
+                if result < 0:
+                    raise_errno(mapping.path)
+            memcpy(target, p, HEADER_BYTES if self.staged else n)
+            self.staged = 0
+            batch_assign(target, base_offset, leader_epoch)
+            if rewrite_type >= 0:
+                batch_set_max_timestamp(target, rewrite_type, max_timestamp)
         if position == 0:
             self.first_timestamp = max_timestamp
             self.first_timestamp_known = True
         self.publish(n, last_offset, max_timestamp)
         return target
+
+    cdef int write(self, const uint8_t* p, Py_ssize_t n, int64_t base_offset, int32_t leader_epoch) except -1:
+        """Puts a batch behind the end by write instead of through the map. Raises OSError."""
+        cdef Mapping mapping = self.mapping
+        cdef uint8_t header[HEADER_BYTES]
+        cdef int result
+        memcpy(header, p, HEADER_BYTES)
+        batch_assign(header, base_offset, leader_epoch)
+        self.busy = True
+        with nogil:
+            result = mapping.write_in(self.end, header, HEADER_BYTES, p, n)
+        self.busy = False
+        if result < 0:
+            raise_errno(mapping.path)
+        return 0
 
     cdef int publish(self, Py_ssize_t n, int64_t last_offset, int64_t max_timestamp) except -1:
         """Index entries for the batch of n bytes that stands behind the end, and the end moved over it."""

@@ -179,6 +179,11 @@ class LogDirectory:
         self.log_starts = self._read(self._start_file)
         self.high_watermarks = self._read(self._mark_file)
         self._written: dict[str, dict[PartitionKey, int]] = {}
+        self._named: dict[str, frozenset[PartitionKey]] = {
+            "recovery": frozenset(self.recovery_points),
+            "start": frozenset(self.log_starts),
+            "mark": frozenset(self.high_watermarks),
+        }
         self.clean = CleanShutdown.exists(path)
         self.broker_epoch_at_stop = self._read_epoch() if self.clean else -1
 
@@ -324,6 +329,14 @@ class LogDirectory:
         for known in (self.recovery_points, self.log_starts, self.high_watermarks):
             known.pop(key, None)
 
+    def names(self, key: PartitionKey) -> bool:
+        """Whether a checkpoint file on disk says something of a partition.
+
+        A log that is made anew must not be there with it: after a crash it would be taken for the
+        one before it, cut off below its recovery point or below its start.
+        """
+        return any(key in named for named in self._named.values())
+
     def remove_leftovers(self) -> int:
         """Remove what earlier runs left of deleted and moved replicas; how many there were."""
         with os.scandir(self.path) as entries:
@@ -351,6 +364,7 @@ class LogDirectory:
             self.failure.fail(error)
             return
         self._written[what] = dict(entries)
+        self._named[what] = frozenset(entries)
 
     def write_recovery_points(self, entries: Mapping[PartitionKey, int]) -> None:
         """recovery-point-offset-checkpoint; a failure takes the directory offline."""

@@ -74,6 +74,7 @@ class Moves:
     All on the event loop, as the replica manager's. `started` is told of every move that begins or
     goes on, `unassigned` of a partition whose replica stays where it is after the metadata was told
     otherwise, `given_up` of directories that may be deleted once their new names are durable.
+    `make_room` is called before a log is made in a directory.
     """
 
     def __init__(self, settings: Settings, log_dirs: list[LogDirectory]) -> None:
@@ -88,6 +89,7 @@ class Moves:
         self.started: Callable[[Move], None] = lambda _move: None
         self.unassigned: Callable[[Partition], None] = lambda _partition: None
         self.given_up: Callable[[LogDirectory, Path], None] = lambda _directory, _path: None
+        self.make_room: Callable[[PartitionKey, LogDirectory], None] = lambda _key, _into: None
 
     def __iter__(self) -> Iterator[Move]:
         return iter(list(self._by_key.values()))
@@ -148,7 +150,7 @@ class Moves:
     def _begin(
         self, key: PartitionKey, partition: Partition, target: LogDirectory, now_ms: int
     ) -> None:
-        target.forget(key)
+        self.make_room(key, target)
         future = target.open_log(
             key,
             partition.log.config,

@@ -95,6 +95,7 @@ class ReplicaManager:
         self._under_way: set[str] = set()
         self._retired: list[Log] = []
         self._checkpointing = threading.Lock()
+        self.moves.make_room = self._make_room
 
     # Looking things up
 
@@ -241,7 +242,7 @@ class ReplicaManager:
             )
             if found is None:
                 directory = self._choose_directory(key, image)
-                directory.forget(key)
+                self._make_room(key, directory)
                 opened = directory.open_log(key, config, now_ms=now_ms, topic_id=partition.topic_id)
                 mark = 0
             else:
@@ -259,6 +260,18 @@ class ReplicaManager:
             return
         partition.attach(opened, directory, mark)
         self.moves.resume(partition)
+
+    def _make_room(self, key: PartitionKey, directory: LogDirectory) -> None:
+        """A log is to be made there: the checkpoints forget the one that had its name before.
+
+        All that are gone are forgotten at once, so of many new logs only one waits for the disk.
+        Raises OSError.
+        """
+        directory.forget(key)
+        if directory.names(key):
+            self.write_checkpoints()
+            if directory.offline:
+                raise OSError(f"{directory.path} is offline: its checkpoints cannot be written")
 
     def _choose_directory(self, key: PartitionKey, image: PartitionImage) -> LogDirectory:
         """Where it was asked to be, else where the controller has it, else the emptiest.
@@ -540,6 +553,12 @@ class ReplicaManager:
             lambda partition, opened: min(partition.high_watermark, opened.log_end_offset),
             LogDirectory.write_high_watermarks,
         )
+
+    def write_checkpoints(self) -> None:
+        """All three of them."""
+        self.write_recovery_points()
+        self.write_log_starts()
+        self.write_high_watermarks()
 
     def close(self, *, broker_epoch: int, clean: bool = True) -> None:
         """Close every log, write every checkpoint and, if ``clean``, the markers.

@@ -68,6 +68,7 @@ class LogMover:
 
     async def _step(self, move: Move) -> None:
         await self._copy(move)
+        await self._earlier(move)
         if not move.ended and not move.assigned:
             await self._assign(move)
         if not move.ended and move.assigned and await self._swap(move):
@@ -107,6 +108,16 @@ class LogMover:
             self._node.replicas.write_recovery_points()
         move.flush(now_ms=now_ms)
 
+    async def _earlier(self, move: Move) -> None:
+        """Wait for the end of the partition's move before this one.
+
+        The log that the partition has left still has its name until then: if the metadata named a
+        third directory already, a start that finds both would not know which of them it is.
+        """
+        settling = self._settling.get(move.key)
+        if settling is not None:
+            await asyncio.wait([settling])
+
     async def _assign(self, move: Move) -> None:
         """Let the metadata say where the replica will be; copy what comes in meanwhile."""
         move.asked = True
@@ -121,10 +132,6 @@ class LogMover:
     async def _swap(self, move: Move) -> bool:
         """Wait for the partition's turn, copy the rest, and let it go on in the other log."""
         partition, moves = move.partition, self._node.replicas.moves
-        settling = self._settling.get(move.key)
-        if settling is not None:
-            # The log that the partition has left just now still has its name.
-            await asyncio.wait([settling])
         earlier, place = partition.queued_append, self._node.loop.create_future()
         partition.queued_append = place
         try:
@@ -155,18 +162,22 @@ class LogMover:
         if partition.log is move.log:
             node.flusher.advanced(partition)
         node.replicas.moves.retire(move)
-        await node.in_worker(self._checkpoint)
+        await node.in_worker(self._retired, move)
         node.touch()
         log.info("%s-%d: the move to %s is done", *move.key, move.directory.path)
 
     def _settle_once(self, move: Move) -> None:
         move.settle(now_ms=self._now_ms())
 
-    def _checkpoint(self) -> None:
-        replicas = self._node.replicas
-        replicas.write_recovery_points()
-        replicas.write_log_starts()
-        replicas.write_high_watermarks()
+    def _retired(self, move: Move) -> None:
+        """Not even after a power cut is the old log there under its name."""
+        directory = move.source_directory
+        if not directory.offline:
+            try:
+                directory.sync_names()
+            except OSError as error:
+                directory.failure.fail(error)
+        self._node.replicas.write_checkpoints()
 
     def _delete_later(self, directory: LogDirectory, path: Path) -> None:
         self._node.spawn(self._delete(directory, path))

@@ -20,6 +20,9 @@ from tests.crash import wire
 
 IN_FLIGHT = 5
 FIRST_TIMESTAMP_MS_AGO = 3_600_000
+#: Of a batch's values: up to five come to 64 KiB and more mostly, and to no more than is allowed.
+LONG_BYTES_MAX = 150_000
+LONG_SHARE = 0.03
 
 
 class Violation(AssertionError):
@@ -61,6 +64,8 @@ class Producer:
         """Build the next one: 1 to 5 records that name producer and row."""
         rng = self._random
         count = rng.randint(1, 5)
+        # Long ones go another way into the log (kcore/mapped_file.pyx).
+        value_bytes_max = LONG_BYTES_MAX if rng.random() < LONG_SHARE else self.values_bytes_max
         codec = rng.choice((0, 0, 0, 1, 3))
         builder = DefaultRecordBatchBuilder(
             2, codec, False, self.producer_id, self.epoch, self.sequence, 1 << 20
@@ -69,7 +74,7 @@ class Producer:
             row = self.sequence + i
             self._timestamp += rng.randint(0, 3)
             value = b"%d:%d:" % (self.partition, row)
-            value += rng.randbytes(8) * rng.randint(0, self.values_bytes_max // 8)
+            value += rng.randbytes(8) * rng.randint(0, value_bytes_max // 8)
             builder.append(i, self._timestamp, b"%d" % row, value, [])
         batch = Batch(self.sequence, count, bytes(builder.build()))
         self.sequence += count

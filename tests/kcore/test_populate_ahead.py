@@ -2,6 +2,7 @@
 
 import errno
 import random
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from kcore import mapped_file, syscalls
 from kcore.batch_builder import build
-from kcore.errors import LogFailed
+from kcore.crc32c import crc32c
+from kcore.errors import BadCrc, LogFailed
 from kcore.log import Log
 from kcore.log_config import LogConfig
 
@@ -157,6 +159,96 @@ def test_steps_end_at_multiples(tmp_path: Path) -> None:
     steps = (log.size_bytes - written) / (512 << 10)
     assert syscalls.counts()["pwrite"] - before <= steps + 1
     log.close()
+
+
+def test_long_batches_between_syncs_are_written(tmp_path: Path) -> None:
+    """Their pages are in no page table: nothing is asked for, and a sync has nothing to protect."""
+    log = Log.open(str(tmp_path / "t-0"), LogConfig(), now_ms=NOW_MS, clean=True)
+    for index in range(40):
+        before = syscalls.counts()["madvise"]
+        append(log, index, 130_000)
+        assert syscalls.counts()["madvise"] == before
+        log.flush()
+    for index in range(40, 80):
+        append(log, index, 130_000)
+    assert syscalls.counts()["madvise"] > before, "never synced, they are copied"
+    stored = content(log)
+    log.close()
+    assert (tmp_path / "t-0" / "00000000000000000000.log").read_bytes() == stored
+    assert [stored.index(value(index, 130_000)) for index in range(80)] == sorted(
+        stored.index(value(index, 130_000)) for index in range(80)
+    )
+
+
+def as_stored(batch: bytes, offset: int, *, append_time: bool) -> bytes:
+    """What the log makes of a batch: offset, epoch and, where the topic says so, its time."""
+    stored = bytearray(batch)
+    struct.pack_into(">q", stored, 0, offset)
+    struct.pack_into(">i", stored, 12, 0)
+    if append_time:
+        stored[22] |= 8
+        struct.pack_into(">q", stored, 35, NOW_MS)
+        struct.pack_into(">I", stored, 17, crc32c(stored[21:]))
+    return bytes(stored)
+
+
+@pytest.mark.parametrize("append_time", [False, True])
+def test_batches_are_the_same_bytes_however_they_get_there(
+    tmp_path: Path, append_time: bool
+) -> None:
+    """Copied or written, in any order with syncs, small batches, rolls and slices that are out."""
+    rng = random.Random(11)
+    config = LogConfig(segment_bytes=3 << 20, timestamp_type=int(append_time))
+    log = Log.open(str(tmp_path / "t-0"), config, now_ms=NOW_MS, clean=True)
+    expected, pinned = [], []
+    for index in range(200):
+        size = rng.choice([100, 15_000, 65_000, 70_000, 140_000, 600_000])
+        batch = build([(None, value(index, size), (), NOW_MS - 5)])
+        log.append(batch, leader_epoch=0, now_ms=NOW_MS)
+        expected.append(as_stored(batch, index, append_time=append_time))
+        if rng.random() < 0.6:
+            log.flush()
+        if rng.random() < 0.2:
+            pinned.append((log.read(index, 1 << 20), expected[-1]))
+    assert content(log) == b"".join(expected)
+    assert all(bytes(piece) == wanted for piece, wanted in pinned)
+    log.close()
+    files = sorted((tmp_path / "t-0").glob("*.log"))
+    assert len(files) > 5
+    assert b"".join(path.read_bytes() for path in files) == b"".join(expected)
+
+
+def test_a_long_batch_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    append(log, 0, 100)
+    log.flush()
+    bad = bytearray(build([(None, value(1, 130_000), (), NOW_MS)]))
+    bad[100_000] ^= 1
+    with pytest.raises(BadCrc):
+        log.append(bytes(bad), leader_epoch=0, now_ms=NOW_MS)
+    file = (tmp_path / "t-0" / "00000000000000000000.log").read_bytes()
+    assert set(file[log.size_bytes :]) == {0}
+    append(log, 2, 130_000)
+    assert log.log_end_offset == 2
+    log.close()
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_disk_that_fails_while_a_long_batch_is_written(tmp_path: Path, nth: int) -> None:
+    """Up to its header, which comes last: zeros are where it would have been."""
+    log = open_log(tmp_path)
+    append(log, 0, 100_000)
+    log.flush()
+    size = log.size_bytes
+    syscalls.inject("pwrite", nth, errno.EIO)
+    try:
+        with pytest.raises(LogFailed):
+            append(log, 1, 800_000)
+        assert syscalls.fired() == 1
+    finally:
+        syscalls.clear()
+    file = (tmp_path / "t-0" / "00000000000000000000.log").read_bytes()
+    assert (log.size_bytes, set(file[size:])) == (size, {0})
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])

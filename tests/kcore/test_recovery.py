@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kcore.batch_builder import build, build_end_marker
+from kcore.errors import OutOfOrderSequence
 from kcore.log import COORDINATOR, Log
 from kcore.log_config import LogConfig
 
@@ -124,4 +125,66 @@ def test_a_log_below_its_start_offset_keeps_no_epochs(tmp_path: Path) -> None:
     log = opened(path, False, 4096, log_start_offset=end + 10)
     assert (log.log_start_offset, log.log_end_offset) == (end + 10, end + 10)
     assert log.leader_epochs.entries() == []
+    log.close()
+
+
+def numbered(sequence: int, size: int, *, producer_id: int = 7, epoch: int = 0) -> bytes:
+    """One record of a producer, by its sequence."""
+    return build(
+        [(None, bytes([1 + sequence % 255]) * size, (), NOW_MS)],
+        producer_id=producer_id,
+        producer_epoch=epoch,
+        base_sequence=sequence,
+    )
+
+
+@pytest.mark.parametrize("clean", [False, True])
+@pytest.mark.parametrize("rolled_after", [5, 6, 7, 8, 9])
+def test_what_was_in_flight_over_a_snapshot_is_still_known(
+    tmp_path: Path, clean: bool, rolled_after: int
+) -> None:
+    """Kafka's snapshot has one batch of each producer, a retry may repeat five."""
+    path = tmp_path / "t-0"
+    log = opened(path, True, 100)
+    for sequence in range(10):
+        log.append(numbered(sequence, 300), leader_epoch=0, now_ms=NOW_MS)
+        if sequence == 0:
+            log.append(numbered(0, 300, producer_id=8), leader_epoch=0, now_ms=NOW_MS)
+        if sequence == rolled_after:
+            log.roll(NOW_MS)
+    end = log.log_end_offset
+    if clean:
+        log.close()
+    else:
+        log.flush()
+        log.abandon()
+    log = opened(path, clean, 100, recovery_point=end)
+    for _ in range(2):
+        for sequence in range(5, 10):
+            again = log.append(numbered(sequence, 300), leader_epoch=0, now_ms=NOW_MS)
+            # Behind the first record stands another producer's.
+            assert (again.duplicate, again.base_offset) == (True, sequence + 1)
+    with pytest.raises(OutOfOrderSequence):
+        log.append(numbered(4, 300), leader_epoch=0, now_ms=NOW_MS)
+    with pytest.raises(OutOfOrderSequence):
+        log.append(numbered(11, 300), leader_epoch=0, now_ms=NOW_MS)
+    assert not log.append(numbered(10, 300), leader_epoch=0, now_ms=NOW_MS).duplicate
+    for sequence in range(6, 11):
+        assert log.append(numbered(sequence, 300), leader_epoch=0, now_ms=NOW_MS).duplicate
+    assert log.log_end_offset == end + 1
+    log.close()
+
+
+def test_batches_of_an_older_epoch_are_not_recalled(tmp_path: Path) -> None:
+    path = tmp_path / "t-0"
+    log = opened(path, True, 100)
+    for sequence in range(4):
+        log.append(numbered(sequence, 300), leader_epoch=0, now_ms=NOW_MS)
+    log.append(numbered(0, 300, epoch=1), leader_epoch=0, now_ms=NOW_MS)
+    log.close()
+    log = opened(path, True, 100)
+    with pytest.raises(OutOfOrderSequence):
+        log.append(numbered(3, 300, epoch=1), leader_epoch=0, now_ms=NOW_MS)
+    again = log.append(numbered(0, 300, epoch=1), leader_epoch=0, now_ms=NOW_MS)
+    assert (again.duplicate, again.base_offset) == (True, 4)
     log.close()

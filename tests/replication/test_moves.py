@@ -546,6 +546,28 @@ def test_checkpoints_name_future_logs_where_they_are(moving: Moving) -> None:
     assert written["c"]["mark"] == {("t", 0): 10}
 
 
+def test_a_future_log_has_not_the_checkpoint_of_who_was_there_before(tmp_path: Path) -> None:
+    """There and away again, and once more there when the process is killed."""
+    moving = begin(tmp_path)
+    for _ in range(3):
+        moving.append(0, 3)
+    moving.partition.log.flush()
+    moving.replicas.write_checkpoints()
+    moving.alter("c")
+    moving.finish()
+    moving.alter("a")
+    moving.move.copy_some(1, now_ms=NOW_MS)
+    future = moving.move.log
+    assert 0 < future.log_end_offset < 9
+    moving.crash()
+    again = begin(tmp_path, there=C)
+    assert again.names("a") == ["t-0..future"]
+    assert again.move.log.log_end_offset > 0
+    again.finish()
+    assert again.partition.log_end_offset == 9
+    again.close()
+
+
 def test_a_swap_that_fails_leaves_the_partition_where_it_is(moving: Moving) -> None:
     moving.append(0, 5)
     moving.alter("b")

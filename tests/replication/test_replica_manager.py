@@ -152,6 +152,41 @@ def test_a_deleted_topic_is_gone_at_once_and_may_come_again(hosted: Hosted, tmp_
     assert not list(tmp_path.glob("t-*"))
 
 
+@pytest.mark.parametrize("flushed", [False, True])
+def test_checkpoints_of_a_deleted_topic_are_not_those_of_a_new_one(
+    tmp_path: Path, flushed: bool
+) -> None:
+    """A crash soon after: the new log is shorter than the old one's recovery point and start."""
+    format_directory(tmp_path)
+    hosted = Hosted(tmp_path)
+    hosted.begin()
+    hosted.follow(topic(), placed(0), placed(1))
+    hosted.append(count=9)
+    partition = hosted.replicas.partition("t", 0)
+    assert partition is not None
+    partition.log.flush()
+    partition.log.advance_log_start(7)
+    hosted.replicas.write_checkpoints()
+    hosted.follow(r.RemoveTopicRecord(topic_id=TOPIC))
+    hosted.follow(topic(topic_id=AGAIN), placed(0, topic_id=AGAIN), placed(1, topic_id=AGAIN))
+    hosted.append(count=3)
+    for partition in hosted.replicas.partitions():
+        if flushed:
+            partition.log.flush()
+        partition.log.abandon()
+    for directory in hosted.replicas.log_dirs:
+        directory.close()
+    again = Hosted(tmp_path)
+    again.image.apply(topic(topic_id=AGAIN))
+    again.image.apply(placed(0, topic_id=AGAIN))
+    again.begin()
+    found = again.replicas.partition("t", 0)
+    assert found is not None
+    assert not found.offline
+    assert (found.log_start_offset, found.log_end_offset) == (0, 3)
+    again.close()
+
+
 def test_a_lost_leadership_fails_who_waits(hosted: Hosted) -> None:
     hosted.follow(topic(), placed(0, replicas=[1, 2], isr=[1, 2]))
     partition = hosted.replicas.partition("t", 0)

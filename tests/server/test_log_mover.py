@@ -15,6 +15,7 @@ from kafka_py.protocol.cluster import AlterReplicaLogDirsRequest, DescribeLogDir
 from kafka_py.protocol.configs import IncrementalAlterConfigsRequest
 from kafka_py.protocol.group_offsets import OffsetFetchRequest
 from kafka_py.protocol.topics import CreateTopicsRequest, DeleteTopicsRequest
+from kafka_py.replication.move import Move
 from kafka_py.server.broker import Broker
 from kcore.record_batch import batches
 from tests.server.conftest import make_topic, on_loop
@@ -159,6 +160,36 @@ def test_a_replica_moves_and_the_metadata_follows(two: Two, tmp_path: Path) -> N
     assert all(name == "t-0" or name.endswith("-delete") for name in names)
     asked = two.wire.call(offsets("t", 0), 7).topics[0].partitions[0]
     assert (asked.error_code, asked.offset) == (0, 0)
+
+
+def test_the_metadata_names_no_third_directory_while_two_have_the_log(
+    two: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a start could not tell which of them it is: back again is not asked for before."""
+    make_topic(two.wire, "t")
+    two.put("t", 20)
+    before, after = home(two, "t"), other(home(two, "t"))
+    held, let_go = threading.Event(), threading.Event()
+    settle = Move.settle
+
+    def slow(move: Move, *, now_ms: int) -> None:
+        held.set()
+        assert let_go.wait(30)
+        settle(move, now_ms=now_ms)
+
+    monkeypatch.setattr(Move, "settle", slow)
+    assert two.alter("t", after) == [0]
+    assert held.wait(30)
+    assert two.alter("t", before) == [0]
+    two.wait(lambda: any(one.name.endswith("-future") for one in (tmp_path / before).iterdir()))
+    time.sleep(0.3)
+    assert two.assigned("t") == after
+    assert (tmp_path / before / "t-0").is_dir()
+    monkeypatch.setattr(Move, "settle", settle)
+    let_go.set()
+    two.wait_at("t", before)
+    two.wait(lambda: two.assigned("t") == before)
+    assert two.read("t") == list(range(20))
 
 
 def test_what_was_left_goes_after_its_delay(tmp_path: Path) -> None:
