@@ -80,8 +80,9 @@ asan: $(VENV)/.built $(VENV)/.extra-test  ## kcore's tests and the C consumers u
 fuzz: $(VENV)/.built $(VENV)/.extra-test  ## fuzz the batch parser, the append, the LZ4 reader, the request decoders and the compiled group requests under ASan, SECONDS_EACH each
 	@$(PY) .ci/asan.py --fuzz $(SECONDS_EACH)
 
-crash: $(VENV)/.built $(VENV)/.extra-test  ## CYCLES of kill -9 under load, then of groups, then power cuts; resumes, appends to the ledger
+crash: $(VENV)/.built $(VENV)/.extra-test  ## CYCLES of kill -9 under load, then with topics made anew, groups, power cuts; resumes, appends to the ledger
 	@$(PY) -m tests.crash.kill --cycles $(CYCLES)
+	@$(PY) -m tests.crash.churn --cycles $$(( $(CYCLES) / 2 ))
 	@$(PY) -m tests.crash.groups --cycles $$(( $(CYCLES) / 2 ))
 	@$(PY) -m tests.crash.power --cycles $$(( $(CYCLES) / 5 ))
 

@@ -62,7 +62,8 @@ cdef class Segment:
     cdef Segment ancestor                   # the same file of an earlier Log whose slices were still out
 
     # Copies all but the header of a batch of n bytes to where append() will put it, and gives its CRC on the way;
-    # 0 when there is no room in this map or append() will write it, -1 with errno. Until append() took it, or after unstage(), nothing is there.
+    # 0 when there is no room in this map or append() will write it, -1 with errno. Until append() took it, or after
+    # unstage(), nothing is there.
     cdef int stage(self, const uint8_t* p, Py_ssize_t n, uint32_t* crc) noexcept
     cdef void unstage(self) noexcept
     # Copies one batch to the end; offset and epoch are patched in the copy. rewrite_type -1: the timestamps

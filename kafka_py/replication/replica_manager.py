@@ -242,7 +242,7 @@ class ReplicaManager:
             )
             if found is None:
                 directory = self._choose_directory(key, image)
-                self._make_room(key, directory)
+                self._make_room(key, *self.log_dirs)
                 opened = directory.open_log(key, config, now_ms=now_ms, topic_id=partition.topic_id)
                 mark = 0
             else:
@@ -261,17 +261,19 @@ class ReplicaManager:
         partition.attach(opened, directory, mark)
         self.moves.resume(partition)
 
-    def _make_room(self, key: PartitionKey, directory: LogDirectory) -> None:
-        """A log is to be made there: the checkpoints forget the one that had its name before.
+    def _make_room(self, key: PartitionKey, *directories: LogDirectory) -> None:
+        """A log is to be made: the checkpoints there forget the one that had its name before.
 
         All that are gone are forgotten at once, so of many new logs only one waits for the disk.
         Raises OSError.
         """
-        directory.forget(key)
-        if directory.names(key):
+        for directory in directories:
+            directory.forget(key)
+        telling = [one for one in directories if not one.offline and one.names(key)]
+        if telling:
             self.write_checkpoints()
-            if directory.offline:
-                raise OSError(f"{directory.path} is offline: its checkpoints cannot be written")
+        if any(one.offline for one in telling):
+            raise OSError(f"the checkpoints cannot be written: {telling[0].path} is offline")
 
     def _choose_directory(self, key: PartitionKey, image: PartitionImage) -> LogDirectory:
         """Where it was asked to be, else where the controller has it, else the emptiest.

@@ -74,11 +74,18 @@ class KillRun:
         self.cycles_done += 1
 
 
-def batch(seed: int, cycles: int, properties: Mapping[str, str]) -> dict[str, object]:
+def batch(
+    seed: int,
+    cycles: int,
+    properties: Mapping[str, str],
+    *,
+    row: str = ROW,
+    run_type: type[KillRun] = KillRun,
+) -> dict[str, object]:
     """One ledger line; its result is ``ok`` or the violation, then with the kept directory."""
     cpu, started = ledger.cpu_s(), time.monotonic()
-    with apache.temporary_directory("kill") as directory:
-        run = KillRun(apache.node_under_test(directory, {**PROPERTIES, **properties}), seed)
+    with apache.temporary_directory(row) as directory:
+        run = run_type(apache.node_under_test(directory, {**PROPERTIES, **properties}), seed)
         result = "ok"
         try:
             run.run(cycles)
@@ -91,7 +98,7 @@ def batch(seed: int, cycles: int, properties: Mapping[str, str]) -> dict[str, ob
         finally:
             run.node.kill()
     return {
-        "row": ROW,
+        "row": row,
         "against": apache.against(),
         "commit": ledger.commit(),
         "seeds": [seed, seed],

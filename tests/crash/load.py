@@ -213,6 +213,7 @@ class Load:
         self.topic = "crash"
         self.configs = dict(configs or {"segment.bytes": "1048576"})
         self.producers = [Producer(self.topic, p, seed * 1000 + p) for p in range(partitions)]
+        self._gone = 0
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -227,6 +228,18 @@ class Load:
             if time.monotonic() > deadline:
                 raise Violation(f"CreateTopics answered error {error}")
             time.sleep(0.05)
+
+    def remake(self, port: int, seed: int) -> None:
+        """Delete the topic and make it anew under its name, while nobody produces."""
+        self._gone = self.acknowledged
+        with wire.Connection(port) as conn:
+            error = wire.delete_topic(conn, self.topic)
+        if error:
+            raise Violation(f"DeleteTopics answered error {error}")
+        self.producers = [
+            Producer(self.topic, p, seed * 1000 + p) for p in range(len(self.producers))
+        ]
+        self.create(port)
 
     def start(self, port: int) -> None:
         """Start or go on; what was in flight goes first."""
@@ -257,8 +270,9 @@ class Load:
 
     @property
     def acknowledged(self) -> int:
-        """Records that the broker has answered for."""
-        return sum(b.count for p in self.producers for b in p.batches[: p.acknowledged])
+        """Records that the broker has answered for, those of deleted topics too."""
+        answered = (b for p in self.producers for b in p.batches[: p.acknowledged])
+        return self._gone + sum(b.count for b in answered)
 
     @property
     def resent(self) -> int:

@@ -1,8 +1,8 @@
-"""The six requests that the crash harness needs, written out by hand.
+"""The seven requests that the crash harness needs, written out by hand.
 
 On purpose without kafka_py.protocol: what judges the broker must not share its mistakes. Old,
 inflexible versions: Produce 7, Fetch 4, ListOffsets 1, OffsetFetch 1, CreateTopics 2,
-InitProducerId 0.
+DeleteTopics 1, InitProducerId 0.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-PRODUCE, FETCH, LIST_OFFSETS, OFFSET_FETCH, CREATE_TOPICS, INIT_PRODUCER_ID = 0, 1, 2, 9, 19, 22
+PRODUCE, FETCH, LIST_OFFSETS, OFFSET_FETCH = 0, 1, 2, 9
+CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID = 19, 20, 22
 
 NONE = 0
 OUT_OF_ORDER_SEQUENCE = 45
@@ -96,6 +97,16 @@ def create_topic(conn: Connection, topic: str, partitions: int, configs: Mapping
     for name, value in configs.items():
         body += string(name) + string(value)
     reply = conn.call(CREATE_TOPICS, 2, body + struct.pack(">i?", 20_000, False))
+    at = 8
+    (length,) = struct.unpack_from(">h", reply, at)
+    return struct.unpack_from(">h", reply, at + 2 + length)[0]
+
+
+def delete_topic(conn: Connection, topic: str) -> int:
+    """Delete a topic: the error code."""
+    reply = conn.call(
+        DELETE_TOPICS, 1, struct.pack(">i", 1) + string(topic) + struct.pack(">i", 20_000)
+    )
     at = 8
     (length,) = struct.unpack_from(">h", reply, at)
     return struct.unpack_from(">h", reply, at + 2 + length)[0]
