@@ -37,7 +37,7 @@ cdef class Mapping:
     cdef uint8_t* data              # start of the map, NULL for an empty read-only file
     cdef Py_ssize_t reserved        # bytes of address space
     cdef Py_ssize_t allocated       # bytes of the file: touching beyond is SIGBUS (T1)
-    cdef Py_ssize_t populated       # bytes whose pages were faulted in ahead
+    cdef Py_ssize_t populated       # bytes in the page cache: zeros, faulted in ahead, or batches that were written
     cdef Py_ssize_t synced          # the last sync covered the file up to here
     cdef Py_ssize_t limit           # the file does not grow beyond this within this map
     cdef int fd                     # of `file`, which may belong to an earlier map of the same file, too
