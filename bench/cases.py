@@ -41,13 +41,28 @@ class Case:
     p50_limit_max: float | None = None
     either: bool = False
     limit: str = ""
-    partitions: int = field(default=1)
+    partitions: int = 1
     apache_config: dict[str, str] = field(default_factory=dict)
 
     @property
     def fills_memory(self) -> bool:
-        """Whether a pass writes gigabytes, so that fresh pages are most of its cost."""
+        """Whether a pass writes hundreds of megabytes, so that fresh pages are part of its cost."""
+        return self.kind.endswith("produce") and self.request_bytes * self.in_flight > 5_000
+
+    @property
+    def large(self) -> bool:
+        """Whether the case is about bytes: requests of more than 10 kB."""
         return self.kind.endswith("produce") and self.records * self.record_bytes > 10_000
+
+    @property
+    def request_bytes(self) -> int:
+        """The bytes of a request's records; of all records, where a client makes the requests."""
+        return self.records * self.record_bytes * self.partitions
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way at once."""
+        return self.connections * self.depth
 
 
 #: librdkafka is what limits its cases: no fewer records a second, but for 3 % of noise. It asks for

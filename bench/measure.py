@@ -173,20 +173,25 @@ def request(case: Case, topic: str) -> tuple[bytes, int]:
     return frames.fetch(topic, bytes_max=case.fetch_bytes), wanted
 
 
+def send(case: Case, node: Node, topic: str, seconds: float, warm: float) -> Measured:
+    """A pass of a case over a topic that is there (and filled, for fetches)."""
+    if case.kind in ("produce", "fetch"):
+        frame, wanted = request(case, topic)
+        window = ("--seconds", seconds, "--warm", warm)
+        shape = ("--connections", case.connections, "--depth", case.depth)
+        return load(node, case.kind, [frame], *window, *shape, "--min-bytes", wanted)
+    if case.kind == "client-produce":
+        return client("produce", node, topic, case)
+    client("produce", node, topic, case)
+    return client("consume", node, topic, case)
+
+
 def run(case: Case, node: Node, topics: Topics, seconds: float, warm: float) -> Measured:
     """One pass of one case: ``warm`` seconds that do not count, then ``seconds`` that do."""
     topic = topics.fresh(case)
-    window = ("--seconds", seconds, "--warm", warm)
-    shape = ("--connections", case.connections, "--depth", case.depth)
     try:
-        if case.kind in ("produce", "fetch"):
-            if case.kind == "fetch":
-                prefill(node, topic, case)
-            frame, wanted = request(case, topic)
-            return load(node, case.kind, [frame], *window, *shape, "--min-bytes", wanted)
-        if case.kind == "client-produce":
-            return client("produce", node, topic, case)
-        client("produce", node, topic, case)
-        return client("consume", node, topic, case)
+        if case.kind == "fetch":
+            prefill(node, topic, case)
+        return send(case, node, topic, seconds, warm)
     finally:
         topics.drop(topic)

@@ -44,12 +44,18 @@ def unwritten_bytes() -> int:
     return sum(int(text.split(f"{name}:")[1].split()[0]) for name in ("Dirty", "Writeback")) * 1024
 
 
+def unwritten_max() -> int:
+    """How much may be unwritten without anybody waiting for it (vm.dirty_background_ratio)."""
+    text = Path("/proc/vmstat").read_text()
+    return int(text.split("nr_dirty_background_threshold ")[1].split()[0]) * mmap.PAGESIZE
+
+
 def settle(seconds_max: float = SETTLE_SECONDS_MAX) -> None:
     """Wait until the disk has what earlier passes wrote.
 
-    Above vm.dirty_background_ratio of the memory, 2.3 GB of 24, Linux makes writers wait for the
-    disk (measured: 3.9 GB/s before, 1.0 to 1.5 after); who writes first after the other side's
-    warm-up would pay for it.
+    Above vm.dirty_background_ratio of the memory, 2.3 GB of 24, Linux writes and makes writers wait
+    for the disk (measured: 3.9 GB/s before, 1.0 to 1.5 after); who writes first after the other
+    side's warm-up would pay for it.
     """
     until = time.monotonic() + seconds_max
     os.sync()

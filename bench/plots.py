@@ -155,7 +155,7 @@ def latency_bound(key: str) -> Callable[[Row], float | None]:
 
 def moves_megabytes(case: Case) -> bool:
     """Whether the case is about bytes rather than requests."""
-    return case.fills_memory or case.fetch_bytes > 1
+    return case.large or case.fetch_bytes > 1
 
 
 RATE = Panel(
@@ -242,13 +242,13 @@ PICTURES = (
     Picture(
         "produce-small",
         "Produce, small requests",
-        lambda case: case.kind == "produce" and not case.fills_memory and not single(case),
+        lambda case: case.kind == "produce" and not case.large and not single(case),
         (RATE, CPU),
     ),
     Picture(
         "produce-large",
         "Produce, large requests",
-        lambda case: case.kind == "produce" and case.fills_memory,
+        lambda case: case.kind == "produce" and case.large,
         (MB, CPU_MB),
     ),
     Picture(
@@ -304,7 +304,7 @@ PICTURES = (
 
 def single(case: Case) -> bool:
     """One small request at a time, on one connection: latency is what counts."""
-    return case.depth == 1 and case.connections == 1 and not case.fills_memory
+    return case.depth == 1 and case.connections == 1 and not case.large
 
 
 # ------------------------------------------------------------------------------------------ drawing

@@ -23,7 +23,7 @@ from typing import Final
 
 from bench import measure, memory
 from bench.cases import CASES, Case
-from bench.compare import MEMORY_BYTES
+from bench.compare import MEMORY_BYTES, window
 from tests.oracle.node import OurNode, free_port_pair
 
 #: A part's name by what the outermost frames of the kernel say; the first match counts.
@@ -105,10 +105,15 @@ def profile(case: Case, seconds: float) -> tuple[measure.Measured, Counter[str]]
         topics = measure.Topics(node)
         if case.fills_memory:
             stack.enter_context(memory.at_hand(MEMORY_BYTES))
+        seconds, warm = window(case, [node], {node.kind: topics}, seconds)
+        topic = topics.fresh(case)
+        if case.kind == "fetch":
+            measure.prefill(node, topic, case)
+        memory.settle()
         data = directory / "perf.data"
-        sampler = threading.Thread(target=record, args=(node.pid, data, seconds - 1.0, 1.5))
+        sampler = threading.Thread(target=record, args=(node.pid, data, 0.8 * seconds, warm + 0.1))
         sampler.start()
-        measured = measure.run(case, node, topics, seconds, 1.0)
+        measured = measure.send(case, node, topic, seconds, warm)
         sampler.join()
         command = ["perf", "script", "-i", str(data), "-F", "ip,sym,dso"]
         text = subprocess.run(command, check=True, capture_output=True, text=True).stdout

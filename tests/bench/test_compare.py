@@ -90,3 +90,34 @@ def test_each_side_comes_first_every_other_time(monkeypatch: pytest.MonkeyPatch)
     best = compare.compare_case(case, [ours, theirs], topics, arguments, Path())
     assert order == ["kafka_py", "apache", "apache", "kafka_py", "kafka_py", "apache"]
     assert (best["kafka_py"]["requests_per_s"], best["apache"]["requests_per_s"]) == (5.0, 6.0)
+
+
+@pytest.mark.parametrize(("mb_per_s", "seconds"), [(100.0, 1.0), (1600.0, 1.0), (3200.0, 0.5)])
+def test_passes_of_large_requests_end_before_writers_wait_for_the_disk(
+    monkeypatch: pytest.MonkeyPatch, mb_per_s: float, seconds: float
+) -> None:
+    ours: Any = argparse.Namespace(kind="kafka_py")
+    theirs: Any = argparse.Namespace(kind="apache")
+    case = next(case for case in CASES if case.name == "produce-1mb")
+    windows: list[tuple[float, float]] = []
+
+    def one_pass(case: Any, node: Any, topics: Any, seconds: float, warm: float) -> Any:
+        windows.append((seconds, warm))
+        return {"requests_per_s": 1.0, "request_mb_per_s": mb_per_s if node is ours else 50.0}
+
+    monkeypatch.setattr(compare, "one_pass", one_pass)
+    monkeypatch.setattr(compare, "warm_up", lambda *_: None)
+    monkeypatch.setattr(compare.limits, "run", lambda *_: None)
+    monkeypatch.setattr(compare.memory, "unwritten_max", lambda: 3_000_000_000)
+    arguments = argparse.Namespace(warm=0.0, seconds=4.0, passes=1, cold_memory=True)
+    topics: Any = {"kafka_py": None, "apache": None}
+    compare.compare_case(case, [ours, theirs], topics, arguments, Path())
+    glances, passes = windows[:2], windows[2:]
+    assert all(glance[0] < 0.5 for glance in glances)
+    assert passes == [(pytest.approx(seconds), pytest.approx(seconds / 2))] * 2 * compare.FILL_PASSES
+
+
+def test_what_writes_gigabytes_in_small_requests_has_memory_at_hand_too() -> None:
+    filling = {case.name for case in CASES if case.fills_memory}
+    assert {"produce-d64", "produce-d16x8", "produce-1mb", "rdkafka-produce-100"} <= filling
+    assert not {"produce-d1", "produce-d1-all", "fetch-1mb"} & filling

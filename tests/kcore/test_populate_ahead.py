@@ -202,7 +202,7 @@ def test_batches_are_the_same_bytes_however_they_get_there(
     log = Log.open(str(tmp_path / "t-0"), config, now_ms=NOW_MS, clean=True)
     expected, pinned = [], []
     for index in range(200):
-        size = rng.choice([100, 15_000, 65_000, 70_000, 140_000, 600_000])
+        size = rng.choice([100, 12_100, 12_200, 30_000, 65_000, 140_000, 600_000])
         batch = build([(None, value(index, size), (), NOW_MS - 5)])
         log.append(batch, leader_epoch=0, now_ms=NOW_MS)
         expected.append(as_stored(batch, index, append_time=append_time))
@@ -216,6 +216,26 @@ def test_batches_are_the_same_bytes_however_they_get_there(
     files = sorted((tmp_path / "t-0").glob("*.log"))
     assert len(files) > 5
     assert b"".join(path.read_bytes() for path in files) == b"".join(expected)
+
+
+def test_batches_are_written_while_few_of_them_are_unsynced(tmp_path: Path) -> None:
+    """From 12 KiB on, up to 32 of their length: body and header. The next ones come by the map."""
+    log = open_log(tmp_path)
+    calls = []
+    for index in range(48):
+        before = syscalls.counts()["pwrite"]
+        append(log, index, 20_000)
+        calls.append(syscalls.counts()["pwrite"] - before)
+    assert (min(calls[:31]), sorted(calls[:31])[28]) == (2, 2)  # an index takes space, too
+    assert sum(calls[33:]) < 15
+    log.flush()
+    before = syscalls.counts()["pwrite"]
+    append(log, 48, 20_000)
+    assert syscalls.counts()["pwrite"] - before in (0, 2)  # 0: zeros of before have room for it
+    append(log, 49, 1000)
+    log.flush()
+    assert content(log).count(value(3, 20_000)) == 1
+    log.close()
 
 
 def test_a_long_batch_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
