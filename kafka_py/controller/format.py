@@ -41,6 +41,7 @@ __all__ = [
     "FormatError",
     "FormatPlan",
     "Formatted",
+    "bootstrap_records",
     "format_directories",
     "inspect",
     "metadata_version_of",
@@ -121,7 +122,7 @@ def inspect(log_dirs: Sequence[str]) -> Formatted:
     found: dict[str, MetaProperties] = {}
     missing = []
     for path in log_dirs:
-        properties = MetaProperties.read(path) if os.path.isdir(path) else None
+        properties = MetaProperties.read(path)
         if properties is None:
             missing.append(path)
         else:
@@ -168,12 +169,14 @@ def format_directories(
             )
     for path in present.unformatted:
         directory_id = new_uuid(random)
-        os.makedirs(path, exist_ok=True)
+        if not os.path.isdir(path):
+            os.makedirs(path, exist_ok=True)
         if path == plan.metadata_dir and plan.voters:
             # A voter is known by the id of its metadata directory, so that one must have it.
             directory_id = plan.voters[plan.node_id][0] or directory_id
             _write_voters(plan, path, directory_id, now_ms)
-        _write_snapshot(os.path.join(path, BOOTSTRAP_FILE), _bootstrap_records(plan), now_ms)
+        values = [encode_record(record, 0) for record in bootstrap_records(plan)]
+        _write_snapshot(os.path.join(path, BOOTSTRAP_FILE), values, now_ms)
         made[path] = properties = MetaProperties(
             cluster_id=plan.cluster_id,
             node_id=plan.node_id,
@@ -221,15 +224,15 @@ def _levels(plan: FormatPlan) -> dict[str, int]:
     return levels
 
 
-def _bootstrap_records(plan: FormatPlan) -> list[bytes]:
+def bootstrap_records(plan: FormatPlan) -> list[Any]:
+    """What `read_bootstrap` reads after a format by this plan."""
     levels = _levels(plan)
     levels.pop("kraft.version", None)  # lives in control records
     names = [METADATA_VERSION, *sorted(name for name in levels if name != METADATA_VERSION)]
     records: list[Any] = [
         FeatureLevelRecord(name=name, feature_level=levels[name]) for name in names if levels[name]
     ]
-    records += plan.scram
-    return [encode_record(record, 0) for record in records]
+    return [*records, *plan.scram]
 
 
 def _write_snapshot(path: str, values: list[bytes], now_ms: int, **voters: Any) -> None:

@@ -155,19 +155,22 @@ class ControllerNode:
         clock: Clock,
         segment_bytes: int = 1 << 30,
         failure: Any = None,
+        bootstrap: list[Any] | None = None,
         **arguments: Any,
     ) -> ControllerNode:
         """A node over Kafka's own files in `metadata_dir`, the formatted log directory that holds
         `__cluster_metadata-0/`; recovers what an unclean stop left.  `failure` is the
-        `kcore.log.LogDirFailure` of that directory; `arguments` are those of the constructor,
-        without `store` and `bootstrap`.
+        `kcore.log.LogDirFailure` of that directory; `bootstrap`: what bootstrap.checkpoint says,
+        for who has just written it; `arguments` are those of the constructor, without `store`.
 
         Raises kcore.errors.LogFailed, CorruptLog, CorruptFile, CorruptBatch.
         """
         store = KcoreLogStore(
             metadata_dir, now_ms=clock.now_ms(), segment_bytes=segment_bytes, failure=failure
         )
-        return cls(store, clock=clock, bootstrap=read_bootstrap(metadata_dir), **arguments)
+        if bootstrap is None:
+            bootstrap = read_bootstrap(metadata_dir)
+        return cls(store, clock=clock, bootstrap=bootstrap, **arguments)
 
     def _new_replica(self, voters: VoterSet) -> RaftReplica:
         return RaftReplica(

@@ -215,25 +215,23 @@ class LogDirectory:
         if self.clean:
             CleanShutdown.delete(self.path)
 
-    def partition_keys(self) -> list[PartitionKey]:
-        """The partitions found on disk, without the metadata log, sorted."""
-        found = []
+    def names_found(self) -> list[str]:
+        """The directories in it, by name, sorted: what a start looks through."""
         with os.scandir(self.path) as entries:
-            for entry in entries:
-                key = parse_partition_directory(entry.name)
-                if key is not None and key[0] != METADATA_TOPIC and entry.is_dir():
-                    found.append(key)
-        return sorted(found)
+            return sorted(entry.name for entry in entries if entry.is_dir())
 
-    def futures(self) -> list[tuple[PartitionKey, str]]:
-        """The future replicas found on disk, each with the name of its directory, sorted."""
-        found = []
-        with os.scandir(self.path) as entries:
-            for entry in entries:
-                key = parse_future_directory(entry.name)
-                if key is not None and entry.is_dir():
-                    found.append((key, entry.name))
-        return sorted(found)
+    def partition_keys(self, names: Iterable[str] | None = None) -> list[PartitionKey]:
+        """The partitions found on disk (among `names_found`), without the metadata log, sorted."""
+        keys = map(parse_partition_directory, self.names_found() if names is None else names)
+        return sorted(key for key in keys if key is not None and key[0] != METADATA_TOPIC)
+
+    def futures(self, names: Iterable[str] | None = None) -> list[tuple[PartitionKey, str]]:
+        """The future replicas found likewise, each with the name of its directory, sorted."""
+        pairs = (
+            (parse_future_directory(name), name)
+            for name in (self.names_found() if names is None else names)
+        )
+        return sorted((key, name) for key, name in pairs if key is not None)
 
     def unique_name(self, key: PartitionKey, suffix: str) -> str:
         """``TOPIC-INDEX.HEX-suffix`` as Kafka names it, cut where that would be too long."""
@@ -266,7 +264,12 @@ class LogDirectory:
         )
 
     def open_logs(
-        self, config_of: Callable[[str], LogConfig], *, now_ms: int, threads: int
+        self,
+        config_of: Callable[[str], LogConfig],
+        names: Iterable[str] | None = None,
+        *,
+        now_ms: int,
+        threads: int,
     ) -> tuple[dict[PartitionKey, Log], dict[PartitionKey, KcoreError]]:
         """Open every log found, ``threads`` at a time when they have to be checked.
 
@@ -281,7 +284,7 @@ class LogDirectory:
             except KcoreError as error:
                 return error
 
-        keys = self.partition_keys()
+        keys = self.partition_keys(names)
         if len(keys) <= 1 or threads <= 1 or self.clean:
             # After a clean stop it is a few short calls a log. Two threads that let the GIL go for
             # each of them wait for each other: it took several times as long with 10,000 logs.
@@ -337,18 +340,17 @@ class LogDirectory:
         """
         return any(key in named for named in self._named.values())
 
-    def remove_leftovers(self) -> int:
+    def remove_leftovers(self, names: Iterable[str] | None = None) -> int:
         """Remove what earlier runs left of deleted and moved replicas; how many there were."""
-        with os.scandir(self.path) as entries:
-            left = [
-                entry.path
-                for entry in entries
-                if _DELETED.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-            ]
-        for path in left:
+        left = [
+            name
+            for name in (self.names_found() if names is None else names)
+            if _DELETED.fullmatch(name)
+        ]
+        for name in left:
             import shutil  # not at a start that finds none
 
-            shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(self.path / name, ignore_errors=True)  # a link stays where it is
         return len(left)
 
     # Checkpoints; each call may block on the disk for milliseconds and is safe in a worker thread.

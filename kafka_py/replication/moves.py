@@ -24,7 +24,7 @@ Logs and futures of another topic id than the partition's are strays.
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -254,10 +254,15 @@ class Moves:
         self._twice.setdefault(key, []).append(found)
 
     def open_futures(
-        self, directory: LogDirectory, config_of: Callable[[str], LogConfig], *, now_ms: int
+        self,
+        directory: LogDirectory,
+        names: Iterable[str],
+        config_of: Callable[[str], LogConfig],
+        *,
+        now_ms: int,
     ) -> None:
-        """Open the future logs of one directory; one that cannot be opened is set aside."""
-        for key, name in directory.futures():
+        """Open the future logs among the names in a directory; what cannot be is set aside."""
+        for key, name in directory.futures(names):
             try:
                 opened = directory.open_log(key, config_of(key[0]), now_ms=now_ms, name=name)
             except KcoreError as error:

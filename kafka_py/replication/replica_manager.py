@@ -129,13 +129,14 @@ class ReplicaManager:
 
         for directory in self.log_dirs:
             directory.begin_run()
-            directory.remove_leftovers()
-            logs, errors = directory.open_logs(config_of, now_ms=now_ms, threads=threads)
+            names = directory.names_found()
+            directory.remove_leftovers(names)
+            logs, errors = directory.open_logs(config_of, names, now_ms=now_ms, threads=threads)
             for key, opened in logs.items():
                 found = Found(opened, directory)
                 if self._unclaimed.setdefault(key, found) is not found:
                     self.moves.found_twice(key, found)
-            self.moves.open_futures(directory, config_of, now_ms=now_ms)
+            self.moves.open_futures(directory, names, config_of, now_ms=now_ms)
             for key, error in errors.items():
                 log.error("%s-%d cannot be opened: %s", *key, error)
                 self._unopened[key] = (error, directory)

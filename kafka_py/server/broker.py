@@ -245,6 +245,7 @@ class Broker:
             random=self._random,
             incarnation_id=incarnation_id,
             segment_bytes=self.config["metadata.log.segment.bytes"],
+            bootstrap=opened.bootstrap,
             fatal=self._fatal,
         )
 

@@ -11,7 +11,13 @@ from typing import Any
 from kafka_py.clock import Clock
 from kafka_py.config.broker import BrokerConfig
 from kafka_py.config.definition import ConfigError
-from kafka_py.controller.format import FormatPlan, format_directories, inspect, random_cluster_id
+from kafka_py.controller.format import (
+    FormatPlan,
+    bootstrap_records,
+    format_directories,
+    inspect,
+    random_cluster_id,
+)
 from kafka_py.network import Bound, Network, Sockets
 from kafka_py.replication.log_directory import DirectoryLock, LogDirectory
 from kafka_py.server.dispatch import BROKER, CONTROLLER
@@ -24,13 +30,17 @@ __all__ = ["Opened", "open_node"]
 
 @mutable
 class Opened:
-    """What a node holds before it starts. `metadata` is the directory of the metadata log."""
+    """What a node holds before it starts. `metadata` is the directory of the metadata log.
+
+    `bootstrap`: the first records of the metadata log, where that directory was formatted just now.
+    """
 
     cluster_id: str
     directories: list[LogDirectory]
     metadata: LogDirectory
     bound: dict[str, Bound]
     listeners: dict[str, Listening]
+    bootstrap: list[Any] | None
 
     def close(self) -> None:
         """Let the addresses and the locks go."""
@@ -55,11 +65,12 @@ def open_node(config: BrokerConfig, *, network: Network, clock: Clock, random: A
     with ExitStack() as stack:
         locks: dict[str, DirectoryLock] = {}
         for path in dict.fromkeys([*paths, metadata_path]):
-            os.makedirs(path, exist_ok=True)
+            if not os.path.isdir(path):
+                os.makedirs(path, exist_ok=True)
             locks[path] = DirectoryLock(Path(path))
             stack.callback(locks[path].release)
         bound, listeners = bind_all(config, network, stack)
-        cluster_id, properties = format_fresh(
+        cluster_id, properties, bootstrap = format_fresh(
             config, paths, metadata_path, clock=clock, random=random
         )
         opened = {
@@ -75,7 +86,12 @@ def open_node(config: BrokerConfig, *, network: Network, clock: Clock, random: A
         }
         stack.pop_all()
     return Opened(
-        cluster_id, [opened[path] for path in paths], opened[metadata_path], bound, listeners
+        cluster_id,
+        [opened[path] for path in paths],
+        opened[metadata_path],
+        bound,
+        listeners,
+        bootstrap,
     )
 
 
@@ -130,14 +146,16 @@ def host_name() -> str:
 
 def format_fresh(
     config: BrokerConfig, paths: list[str], metadata_path: str, *, clock: Clock, random: Any
-) -> tuple[str, Mapping[str, MetaProperties]]:
+) -> tuple[str, Mapping[str, MetaProperties], list[Any] | None]:
     """Format the directories that are not yet, under the cluster id of those that are.
 
-    That id, and what meta.properties says now in each directory.
+    That id; what meta.properties says now in each directory; and what bootstrap.checkpoint says in
+    the metadata directory, if it was formatted now.
     """
     known = inspect(list(dict.fromkeys([*paths, metadata_path])))
     cluster_id = known.cluster_id or random_cluster_id(random)
     made: Mapping[str, MetaProperties] = {}
+    bootstrap = None
     if known.unformatted:
         plan = FormatPlan(
             cluster_id=cluster_id,
@@ -148,7 +166,9 @@ def format_fresh(
             ignore_formatted=True,
         )
         made = format_directories(plan, random=random, now_ms=clock.now_ms(), present=known)
-    return cluster_id, {**known.directories, **made}
+        if metadata_path in made:
+            bootstrap = bootstrap_records(plan)
+    return cluster_id, {**known.directories, **made}, bootstrap
 
 
 def dynamic_voters(config: BrokerConfig) -> Mapping[int, tuple[bytes | None, tuple[str, int]]]:

@@ -114,7 +114,8 @@ def test_passes_of_large_requests_end_before_writers_wait_for_the_disk(
     compare.compare_case(case, [ours, theirs], topics, arguments, Path())
     glances, passes = windows[:2], windows[2:]
     assert all(glance[0] < 0.5 for glance in glances)
-    assert passes == [(pytest.approx(seconds), pytest.approx(seconds / 2))] * 2 * compare.FILL_PASSES
+    wanted = (pytest.approx(seconds), pytest.approx(seconds / 2))
+    assert passes == [wanted] * 2 * compare.FILL_PASSES
 
 
 def test_what_writes_gigabytes_in_small_requests_has_memory_at_hand_too() -> None:

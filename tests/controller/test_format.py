@@ -11,6 +11,7 @@ import pytest
 from kafka_py.controller.format import (
     FormatError,
     FormatPlan,
+    bootstrap_records,
     format_directories,
     inspect,
     metadata_version_of,
@@ -148,3 +149,17 @@ def test_cluster_ids_never_begin_with_a_dash() -> None:
     ids = {random_cluster_id(chance) for _ in range(2000)}
     assert len(ids) == 2000
     assert all(len(text) == 22 and text[0] != "-" for text in ids)
+
+
+@pytest.mark.parametrize("version", ["3.7", "4.0", "4.3"])
+def test_the_records_of_a_plan_are_those_of_its_file(tmp_path: Path, version: str) -> None:
+    """A start that has formatted its directory does not read the file."""
+    plan = FormatPlan(
+        cluster_id=random_cluster_id(random.Random(1)),
+        node_id=1,
+        log_dirs=[str(tmp_path / "a")],
+        metadata_dir=str(tmp_path / "a"),
+        metadata_version=metadata_version_of(version),
+    )
+    format_directories(plan, random=random.Random(3), now_ms=1_700_000_000_000)
+    assert bootstrap_records(plan) == read_bootstrap(str(tmp_path / "a")) != []
