@@ -28,9 +28,9 @@ SERVER_JVM = (
 #: More than a pass writes.
 MEMORY_BYTES = 8 << 30
 #: A pass of large requests ends after that time at the latest, and before Linux makes its writer
-#: wait for the disk (memory.py): 4 s came to 500 MB/s, 1 s to 1,600, 0.4 s to 3,300 on a host that
-#: is faster. The share is what may be unwritten then; the glance says how fast that comes.
-FILL_SECONDS_MAX = 1.0
+#: wait for the disk (memory.py): of 1 MB, 4 s came to 500 MB/s, 1 s to 1,600, 0.4 s to 3,500. The
+#: share is what may be unwritten then; the glance says how fast that comes, if nothing disturbs it.
+FILL_SECONDS_MAX = 0.4
 FILL_SHARE = 0.8
 GLANCE_SECONDS = 0.2
 #: Such passes are short, so there are more of them: what other guests of the host take (steal, cold

@@ -52,6 +52,7 @@ USER: Final = (
     ("coordinator", r"coordinator/", r""),
     ("event loop", r"kafka_py/reactor|uvloop", r""),
     ("our other modules", r"kafka_py/|kcore/", r""),
+    ("codec's library", r"site-packages|libz|lz4|zstd|snappy", r""),
     ("memory copies (libc)", r"libc", r"mem(cpy|move|set)"),
     ("libc", r"libc|libpthread|vdso", r""),
     ("interpreter", r"python", r""),

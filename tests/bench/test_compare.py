@@ -92,7 +92,7 @@ def test_each_side_comes_first_every_other_time(monkeypatch: pytest.MonkeyPatch)
     assert (best["kafka_py"]["requests_per_s"], best["apache"]["requests_per_s"]) == (5.0, 6.0)
 
 
-@pytest.mark.parametrize(("mb_per_s", "seconds"), [(100.0, 1.0), (1600.0, 1.0), (3200.0, 0.5)])
+@pytest.mark.parametrize(("mb_per_s", "seconds"), [(100.0, 0.4), (1600.0, 0.4), (6400.0, 0.25)])
 def test_passes_of_large_requests_end_before_writers_wait_for_the_disk(
     monkeypatch: pytest.MonkeyPatch, mb_per_s: float, seconds: float
 ) -> None:
