@@ -10,8 +10,8 @@ cdef enum:
     # ... it may be four times what was appended since then, up to this (16 KiB at once take 17 us, a page takes 10) ...
     POPULATE_BYTES_LIGHT = 16384
     POPULATE_BYTES_MAX = 524288     # ... and beyond that a quarter of it, up to this
-    WRITTEN_BYTES_MIN = 12288       # a batch that long is written by write() while no more than so many of its length,
-    WRITTEN_BATCHES_MAX = 32        # and less than this, are unsynced: while steps are shorter than the longest
+    WRITTEN_BYTES_MIN = 12288       # from a file's first sync on, a batch that long is written by write() while no more
+    WRITTEN_BATCHES_MAX = 32        # than so many of its length, and less than this, are unsynced: steps are short then
     WRITTEN_UNSYNCED_MAX = 2097152
     POPULATE_STRIDE = 65536         # one page of each so many bytes is asked for where a fault maps a whole folio
 

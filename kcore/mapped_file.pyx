@@ -34,13 +34,14 @@ come to 1,000-1,100 on top (bench/memory.py).
 A batch larger than a step is copied by turns with the populating, so that the zeros of a step are still in the CPU's
 cache: 1 MB through a broker 515 us beside 587 before, 600 and 633 in another hour.
 
-**Long batches of a log that is synced all the time** (12 KiB and more, no more than 32 of them unsynced: acks=all and a
-flush for each group) do not come through the map: they are written. Their pages are in no page table, so a sync has
-none to write-protect and no other CPU to interrupt for it, and no append has a fault there; nor does a sync write zeros
-behind the end. CPU of the broker at acks=all, two builds in turns: 125 x 1 KiB 264 us a request beside 335, librdkafka's
-batches of 330 KB 0.37 us a record of 100 B beside 0.41; of 1 MB no difference. On a faster host 60 KiB 72-80 us beside
-81-182 at 6.1-6.6 k/s beside 4.2-6.1, 30 KiB 51-59 beside 56-60, 15 KiB 46-49 beside 47-52; 4 and 8 KiB no difference.
-Where nothing is synced, zeros and the copy are better: 128 KiB 93 us beside 117.
+**Long batches of a log that is synced all the time** (12 KiB and more, no more than 32 of them unsynced: acks=all and
+a flush for each group) do not come through the map: they are written. Their pages are in no page table, so a sync has
+none to write-protect and no other CPU to interrupt for it, and no append has a fault there; nor does a sync write
+zeros behind the end. CPU of the broker at acks=all, two builds in turns: 125 x 1 KiB 264 us a request beside 335,
+librdkafka's batches of 330 KB 0.37 us a record of 100 B beside 0.41; of 1 MB no difference. On a faster host 60 KiB
+72-80 us beside 81-182 at 6.1-6.6 k/s beside 4.2-6.1, 30 KiB 51-59 beside 56-60, 15 KiB 46-49 beside 47-52; 4 and
+8 KiB no difference. Where nothing is synced, zeros and the copy are better (128 KiB 93 us beside 117; the first eight
+of 30 KiB 16 beside 20), so nothing is written before a file's first sync.
 
 Tried and not better (same machine): steps of 1 MiB, and of 256 KiB, within the noise. Steps of 2 MiB, which get 2 MiB folios
 and huge pages: 0.9 of the time where such folios are at hand, but in a virtual machine just those have been
@@ -53,10 +54,10 @@ four turns: 498-672 us beside 607-686, with memory not at hand 926-1,641 beside 
 A thread that takes the next 8 MiB while a broker appends 1 MB batches: 0.81 k requests/s at 1.31 ms of CPU beside
 1.04 k at 0.88.
 
-Blocks that were written once before, as a bare C program: syncs of 64 KiB take 0.15 ms instead of 0.30 where a thread has
-written zeros ahead past the page cache, because no extent is converted and no journal committed; of 384 KiB and more no
-gain (0.35-0.42 beside 0.61-0.64 in the median, 4.7 beside 1.4 at p99, the same rate), and the disk writes all bytes
-twice. Not built.
+Blocks that were written once before, as a bare C program: syncs of 64 KiB take 0.15 ms instead of 0.30 where a thread
+has written zeros ahead past the page cache, because no extent is converted and no journal committed; of 384 KiB and
+more no gain (0.35-0.42 beside 0.61-0.64 in the median, 4.7 beside 1.4 at p99, the same rate), and the disk writes all
+bytes twice. Not built.
 
 A Mapping lives as long as somebody refers to it: a segment, or a slice that was handed out. Deleting
 a segment is unlink now, and munmap when the last slice lets go.
@@ -238,7 +239,7 @@ cdef class Mapping:
 
     cdef bint is_written(self, Py_ssize_t position, Py_ssize_t n) noexcept nogil:
         return (
-            n >= WRITTEN_BYTES_MIN and position + n > self.populated
+            n >= WRITTEN_BYTES_MIN and self.synced > 0 and position + n > self.populated
             and position + n - self.synced < min(WRITTEN_BATCHES_MAX * n, <Py_ssize_t>WRITTEN_UNSYNCED_MAX)
         )
 
