@@ -55,6 +55,11 @@ class Case:
         return self.kind.endswith("produce") and self.records * self.record_bytes > 10_000
 
     @property
+    def fills_disk(self) -> bool:
+        """Whether a pass of seconds writes more than Linux leaves unwritten."""
+        return self.large and self.kind == "produce"
+
+    @property
     def request_bytes(self) -> int:
         """The bytes of a request's records; of all records, where a client makes the requests."""
         return self.records * self.record_bytes * self.partitions

@@ -90,7 +90,7 @@ def window(
     case: Case, sides: list[Node], topics: dict[str, measure.Topics], seconds: float
 ) -> tuple[float, float]:
     """How long the passes of a case last, and how long they warm up before: of all sides alike."""
-    if not case.large or case.kind != "produce":
+    if not case.fills_disk:
         return seconds, 1.0
     glances = [
         one_pass(case, node, topics[node.kind], GLANCE_SECONDS, GLANCE_SECONDS / 2)
@@ -118,8 +118,7 @@ def compare_case(
         if not arguments.cold_memory and case.fills_memory:
             stack.enter_context(memory.at_hand(MEMORY_BYTES))
         seconds, warm = window(case, sides, topics, arguments.seconds)
-        passes = arguments.passes * (FILL_PASSES if case.large and case.kind == "produce" else 1)
-        for number in range(passes):
+        for number in range(arguments.passes * (FILL_PASSES if case.fills_disk else 1)):
             # Who comes second finds the disk and the memory as the first has left them.
             for node in sides if number % 2 == 0 else reversed(sides):
                 measured = one_pass(case, node, topics[node.kind], seconds, warm)

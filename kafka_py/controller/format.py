@@ -122,7 +122,7 @@ def inspect(log_dirs: Sequence[str]) -> Formatted:
     found: dict[str, MetaProperties] = {}
     missing = []
     for path in log_dirs:
-        properties = MetaProperties.read(path)
+        properties = MetaProperties.read(path) if os.path.isdir(path) else None
         if properties is None:
             missing.append(path)
         else:

@@ -151,6 +151,13 @@ def test_cluster_ids_never_begin_with_a_dash() -> None:
     assert all(len(text) == 22 and text[0] != "-" for text in ids)
 
 
+def test_a_file_is_no_formatted_directory(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    assert inspect([str(tmp_path / "a")]).unformatted == (str(tmp_path / "a"),)
+    with pytest.raises(FileExistsError):
+        make(tmp_path / "a")
+
+
 @pytest.mark.parametrize("version", ["3.7", "4.0", "4.3"])
 def test_the_records_of_a_plan_are_those_of_its_file(tmp_path: Path, version: str) -> None:
     """A start that has formatted its directory does not read the file."""
