@@ -78,7 +78,7 @@ def sync_all(Log log):
             if result < 0:
                 raise_errno(mapping.path)
         if mapping is not None:
-            mapping.synced = max(mapping.synced, end)
+            mapping.note_sync(end)
         if generation == log.truncations:
             segment.synced_end = max(segment.synced_end, end)
     if names:
@@ -112,7 +112,7 @@ cdef class TailSync:
         if error:
             log.fail(OSError(error, os.strerror(error), self.mapping.path))
         log.check_open()
-        self.mapping.synced = max(self.mapping.synced, self.end)
+        self.mapping.note_sync(self.end)
         # A truncation during the sync has lowered the recovery point itself.
         if self.generation == log.truncations:
             self.segment.synced_end = max(self.segment.synced_end, self.end)

@@ -7,8 +7,10 @@ cdef enum:
     GROW_BYTES_MAX = 4194304        # later chunks double up to this
     # Space is populated in steps of a power of two, up to multiples of it, so that the folios are that large:
     POPULATE_BYTES_MIN = 4096       # this is the step at first and after a sync ...
-    # ... it may be four times what was appended since then, up to this (16 KiB at once take 17 us, a page takes 10) ...
-    POPULATE_BYTES_LIGHT = 16384
+    # ... it may be four times what was appended since then, up to this where a sync writes what is populated, or to
+    # that where nobody has synced the file yet (a page takes 10 us, 16 KiB at once 13 to 17, 64 KiB 25) ...
+    POPULATE_BYTES_SYNCED = 16384
+    POPULATE_BYTES_LIGHT = 65536
     POPULATE_BYTES_MAX = 524288     # ... and beyond that a quarter of it, up to this
     WRITTEN_BYTES_MIN = 12288       # from a file's first sync on, a batch that long is written by write() while no more
     WRITTEN_BATCHES_MAX = 32        # than so many of its length, and less than this, are unsynced: steps are short then
@@ -39,7 +41,8 @@ cdef class Mapping:
     cdef Py_ssize_t reserved        # bytes of address space
     cdef Py_ssize_t allocated       # bytes of the file: touching beyond is SIGBUS (T1)
     cdef Py_ssize_t populated       # bytes in the page cache: zeros, faulted in ahead, or batches that were written
-    cdef Py_ssize_t synced          # the last sync covered the file up to here
+    cdef Py_ssize_t synced          # the last sync covered the file up to here; its size when it was opened
+    cdef bint syncs                 # it was synced since it was opened, so it will be again
     cdef Py_ssize_t limit           # the file does not grow beyond this within this map
     cdef int fd                     # of `file`, which may belong to an earlier map of the same file, too
     cdef bint writable
@@ -69,6 +72,7 @@ cdef class Mapping:
     cdef int allocate(self, Py_ssize_t size) noexcept nogil # the file gets that size, nothing is populated
     cdef int trim(self, Py_ssize_t size) noexcept nogil     # shrink the file; nothing beyond may be viewed
     cdef int sync(self) noexcept nogil                      # fdatasync
+    cdef void note_sync(self, Py_ssize_t end) noexcept      # a sync has covered the file up to there
     cdef int warm(self, Py_ssize_t position, Py_ssize_t size) noexcept nogil
     cdef int is_resident(self, Py_ssize_t position, Py_ssize_t size) noexcept nogil  # 1, 0, -1
     # The same, but for what was found to be in memory a moment ago the kernel is not asked again. One thread only.

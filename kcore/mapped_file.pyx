@@ -210,7 +210,8 @@ cdef class Mapping:
     cdef Py_ssize_t step_beyond(self, Py_ssize_t size) noexcept nogil:
         """Up to where to populate so that `size` bytes are."""
         cdef Py_ssize_t unsynced = size - self.synced
-        cdef Py_ssize_t most = max(unsynced >> 2, min(4 * unsynced, <Py_ssize_t>POPULATE_BYTES_LIGHT))
+        cdef Py_ssize_t light = POPULATE_BYTES_SYNCED if self.syncs else POPULATE_BYTES_LIGHT
+        cdef Py_ssize_t most = max(unsynced >> 2, min(4 * unsynced, light))
         most = min(most, <Py_ssize_t>POPULATE_BYTES_MAX)
         cdef Py_ssize_t step = POPULATE_BYTES_MIN
         while step * 2 <= most:
@@ -239,7 +240,7 @@ cdef class Mapping:
 
     cdef bint is_written(self, Py_ssize_t position, Py_ssize_t n) noexcept nogil:
         return (
-            n >= WRITTEN_BYTES_MIN and self.synced > 0 and position + n > self.populated
+            n >= WRITTEN_BYTES_MIN and self.syncs and position + n > self.populated
             and position + n - self.synced < min(WRITTEN_BATCHES_MAX * n, <Py_ssize_t>WRITTEN_UNSYNCED_MAX)
         )
 
@@ -315,6 +316,10 @@ cdef class Mapping:
 
     cdef int sync(self) noexcept nogil:
         return sys_fdatasync(self.fd)
+
+    cdef void note_sync(self, Py_ssize_t end) noexcept:
+        self.syncs = True
+        self.synced = max(self.synced, end)
 
     cdef int warm(self, Py_ssize_t position, Py_ssize_t size) noexcept nogil:
         cdef Py_ssize_t start = position & ~(PAGE_BYTES - 1)
@@ -420,6 +425,7 @@ cdef Mapping map_further(Mapping before, Py_ssize_t limit, Py_ssize_t end):
     self.allocated = before.allocated
     self.populated = before.populated
     self.synced = before.synced
+    self.syncs = before.syncs
     map_up_to(self, max(limit, self.allocated), PROT_READ | PROT_WRITE)
     if end < self.populated and self.faults != FAULTS_LATE:
         if self.map_pages(end & ~(PAGE_BYTES - 1), self.populated) < 0 and kcore_errno() != EINVAL:

@@ -22,7 +22,7 @@ from kafka_py.protocol.cursor cimport Cursor, has, no_tags, point, read16, read3
 from kafka_py.replication.partition cimport Partition
 from kafka_py.server.fast_path cimport FastPath, Piece
 from kafka_py.server.fetch_wire cimport read_topic
-from kafka_py.server.lookup cimport Lookup, Slot, hash_of
+from kafka_py.server.lookup cimport Lookup, SEATS, Slot, hash_of
 from kcore.endian cimport load_be32
 from kcore.log cimport Log
 from kcore.mapped_file cimport Mapping
@@ -105,20 +105,28 @@ cdef Py_ssize_t foresee(Lookup lookup, const uint8_t* p, Py_ssize_t n) noexcept:
             break
         if find_target(p + at + 4, size, &found[count].hash):
             found[count].size = size
-            kafka_ask(&lookup.slots[found[count].hash & lookup.mask & ~<uint32_t>1], 2 * sizeof(Slot))
+            kafka_ask(&lookup.slots[found[count].hash & lookup.mask], sizeof(Slot))
             count += 1
         at += 4 + size
     for i in range(count):
-        slot = &lookup.slots[found[i].hash & lookup.mask]
-        if slot.hash != found[i].hash:
-            slot = &lookup.slots[(found[i].hash ^ 1) & lookup.mask]
+        slot = slot_of(lookup, found[i].hash)
         found[i].slot = slot
-        found[i].object = slot.partition if slot.hash == found[i].hash else NULL
+        found[i].object = slot.partition if slot != NULL else NULL
         if found[i].object != NULL:
             kafka_ask(found[i].object, PARTITION_BYTES)
             ask_remembered(slot, found[i].size)
     ask_logs(found, count)
     return at
+
+
+cdef inline Slot* slot_of(Lookup lookup, uint32_t hash) noexcept:
+    cdef Slot* slot
+    cdef uint32_t i
+    for i in range(SEATS):
+        slot = &lookup.slots[(hash ^ i) & lookup.mask]
+        if slot.hash == hash:
+            return slot
+    return NULL
 
 
 cdef inline void ask_remembered(const Slot* slot, Py_ssize_t size) noexcept:

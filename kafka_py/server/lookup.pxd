@@ -8,6 +8,8 @@ cdef enum:
     SLOTS_MIN = 64
     SLOTS_MAX = 65536           # 4 MiB
     SLOT_BYTES = 64             # a line of the processor's caches
+    SEATS = 4                   # slots side by side that a partition may have
+    GROW_BITS = 5               # the table is doubled when one in 2 ** 5 was not its partition's own
 
 # The partition that was found last for a hash; all NULL before the first one.
 cdef struct Slot:
@@ -45,8 +47,8 @@ cdef class Lookup:
     cdef bytes last_key
     cdef Slot* slots
     cdef uint32_t mask          # of a hash; the table has one slot more
-    cdef bint last_seat         # which of two slots lost its partition last
-    cdef Py_ssize_t evicted     # how many partitions had to make room for another since the table has this size
+    cdef uint32_t last_seat     # which of the slots side by side lost its partition last
+    cdef Py_ssize_t displaced   # how often a partition did not get its own slot since the table has this size
 
     cdef bytes key(self, const uint8_t* name, Py_ssize_t size)
     # Borrowed: the hosted partitions hold it, and change on this thread only. NULL: there is none here.

@@ -1,10 +1,12 @@
 # cython: auto_pickle=False
 """Which hosted partition a request names, without a Python object for its name and index.
 
-A table of the partitions found last stands before the replica manager's dicts: two slots, side by side, for a hash of name
-and index. It is doubled, up to a limit, when an eighth as many partitions as it has slots had to make room for another. A partition that is
-not hosted any more is detached from its log first, and an offline one is never taken from the table; so nobody has to
-clear it.
+A table of the partitions found last stands before the replica manager's dicts: four slots, side by side, for a hash of
+name and index, its own before the others. (With two, one in forty of 10,000 partitions was looked for in the dicts
+again each time although the table was as large as it gets: 0.02 us a produce.) It is doubled, up to a limit, when one
+in 32 of its slots was given to a partition whose own was taken: with thousands each slot that is looked at is a miss of
+the processor's caches. A partition that is not hosted any more is detached from its log first, and an offline one is
+never taken from the table; so nobody has to clear it.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -62,9 +64,9 @@ cdef class Lookup:
         memset(made, 0, count * sizeof(Slot))
         self.slots = made
         self.mask = count - 1
-        self.evicted = 0
+        self.displaced = 0
         if old != NULL:
-            # It is smaller, and of its two neighbours each finds a seat.
+            # It is smaller, so those that sat side by side find seats side by side.
             for i in range(old_count):
                 if old[i].partition != NULL:
                     self.seat(old[i].hash)[0] = old[i]
@@ -72,16 +74,17 @@ cdef class Lookup:
         return 0
 
     cdef Slot* seat(self, uint32_t hash) noexcept:
-        """The slot that a partition of that hash gets: a free one of its two, or that which was not taken last."""
-        cdef Slot* slot = &self.slots[hash & self.mask]
-        cdef Slot* other = &self.slots[(hash ^ 1) & self.mask]
-        if slot.partition == NULL:
-            return slot
-        if other.partition == NULL:
-            return other
-        self.evicted += 1
-        self.last_seat = not self.last_seat
-        return other if self.last_seat else slot
+        """The slot that a partition of that hash gets: its own or one beside it that is free, or else each in turn."""
+        cdef Slot* slot
+        cdef uint32_t i
+        for i in range(SEATS):
+            slot = &self.slots[(hash ^ i) & self.mask]
+            if slot.partition == NULL:
+                self.displaced += i > 0
+                return slot
+        self.displaced += 1
+        self.last_seat = (self.last_seat + 1) % SEATS
+        return &self.slots[(hash ^ self.last_seat) & self.mask]
 
     cdef bytes key(self, const uint8_t* name, Py_ssize_t size):
         """The bytes by which a topic is hosted. Mostly it is the last one again, whose hash is known."""
@@ -96,13 +99,13 @@ cdef class Lookup:
         return None if found == NULL else <object>found
 
     cdef PyObject* find(self, bint by_id, const uint8_t* name, Py_ssize_t size, int32_t index) except? NULL:
-        cdef uint32_t hash = hash_of(name, size, index)
-        cdef Slot* slot = &self.slots[hash & self.mask]
-        if not holds(slot, hash, by_id, name, size, index):
-            slot = &self.slots[(hash ^ 1) & self.mask]
-            if not holds(slot, hash, by_id, name, size, index):
-                return self.look(hash, by_id, name, size, index)
-        return slot.partition
+        cdef uint32_t hash = hash_of(name, size, index), i
+        cdef Slot* slot
+        for i in range(SEATS):
+            slot = &self.slots[(hash ^ i) & self.mask]
+            if holds(slot, hash, by_id, name, size, index):
+                return slot.partition
+        return self.look(hash, by_id, name, size, index)
 
     cdef PyObject* look(self, uint32_t hash, bint by_id, const uint8_t* name, Py_ssize_t size, int32_t index) except? NULL:
         """In the dicts; the slot is this partition's from now on."""
@@ -116,7 +119,7 @@ cdef class Lookup:
         found = (<dict>found).get(index)
         if found is None:
             return NULL
-        if self.evicted > <Py_ssize_t>(self.mask >> 3) and self.mask + 1 < <uint32_t>SLOTS_MAX:
+        if self.displaced > <Py_ssize_t>(self.mask >> GROW_BITS) and self.mask + 1 < <uint32_t>SLOTS_MAX:
             self.resize(2 * (self.mask + 1))
         slot = self.seat(hash)
         old_key = slot.key

@@ -1,6 +1,7 @@
 """Populating writes zeros behind the tail: nothing appended or still shown may be hit."""
 
 import errno
+import itertools
 import random
 import struct
 from collections.abc import Iterator
@@ -158,6 +159,26 @@ def test_steps_end_at_multiples(tmp_path: Path) -> None:
         append(log, index, 990_000)
     steps = (log.size_bytes - written) / (512 << 10)
     assert syscalls.counts()["pwrite"] - before <= steps + 1
+    log.close()
+
+
+@pytest.mark.parametrize(("synced", "largest"), [(False, 65_536), (True, 16_384)])
+def test_steps_of_small_batches_grow_until_somebody_syncs(
+    tmp_path: Path, synced: bool, largest: int
+) -> None:
+    """A sync writes all that is populated, so who syncs gets short steps."""
+    log = Log.open(str(tmp_path / "t-0"), LogConfig(), now_ms=NOW_MS, clean=True)
+    append(log, 0, 100)
+    if synced:
+        log.flush()
+    grown_at = []
+    for index in range(1, 780):
+        before = syscalls.counts()["pwrite"]
+        append(log, index, 100)
+        if syscalls.counts()["pwrite"] > before:
+            grown_at.append(log.size_bytes & ~4095)
+    steps = [b - a for a, b in itertools.pairwise(grown_at)]
+    assert max(steps) == largest, grown_at
     log.close()
 
 
