@@ -96,7 +96,7 @@ cdef inline bint append_usual(
         or leader_epoch != log.epoch_known
     ):
         return False
-    ask_ahead(segment)
+    ask_ahead(segment, n)
     log.rules.now_ms = now_ms
     if not batch_usual(p, n, &h, &log.rules):
         return False

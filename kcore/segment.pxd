@@ -111,23 +111,35 @@ cdef int relieve_pool(Segment spared) except -1
 
 cdef extern from *:
     """
-    /* The lines that the appends after this one will write to. The copy asks for lines too, but all at once:
-     * spread over the work before it, fewer of them have to wait for each other (1 KiB: 120 -> 100 ns). */
-    #define KCORE_ASKED_AHEAD 2560
-    static inline void kcore_ask_ahead(const unsigned char *end) {
-        for (int line = 0; line < 8; line++) __builtin_prefetch(end + KCORE_ASKED_AHEAD - 64 * (line + 1), 1);
+    static inline void kcore_ask(const unsigned char *at, Py_ssize_t n) {
+        for (Py_ssize_t line = 0; line < n; line += 256) {      /* by four: half of the instructions */
+            __builtin_prefetch(at + line, 1);
+            __builtin_prefetch(at + line + 64, 1);
+            __builtin_prefetch(at + line + 128, 1);
+            __builtin_prefetch(at + line + 192, 1);
+        }
     }
     """
-    void kcore_ask_ahead(const uint8_t* end) noexcept nogil
-    const Py_ssize_t KCORE_ASKED_AHEAD
+    void kcore_ask(const uint8_t* at, Py_ssize_t n) noexcept nogil
 
+cdef enum:
+    ASKED_BYTES_MAX = 2048          # what is asked for at once
 
-cdef inline void ask_ahead(Segment segment) noexcept:
-    """Asks for memory behind the end, where it is mapped: to ask for what is not costs a walk of the page table each time,
-    half a microsecond with thousands of logs, each in its last page."""
+cdef inline void ask_ahead(Segment segment, Py_ssize_t n) noexcept:
+    """Asks for the memory that the append after the next one will write to, if it is as long as this one; for its own
+    first bytes where it is long. The copy asks for lines too, but all at once: spread over the work before it, fewer of
+    them have to wait for each other (1 KiB: 109 -> 86 ns, memcpy 78).
+
+    What is not mapped is not asked for: that costs a walk of the page table each time, half a microsecond with thousands of
+    logs, each in its last page."""
     cdef Mapping mapping = segment.mapping
-    if mapping is not None and segment.end + KCORE_ASKED_AHEAD <= mapping.populated:
-        kcore_ask_ahead(mapping.data + segment.end)
+    if mapping is None:
+        return
+    if n <= ASKED_BYTES_MAX:
+        if segment.end + 3 * n <= mapping.populated:
+            kcore_ask(mapping.data + segment.end + 2 * n, n)
+    elif segment.end + ASKED_BYTES_MAX <= mapping.populated:
+        kcore_ask(mapping.data + segment.end, ASKED_BYTES_MAX)
 
 
 cdef inline bint has_room(
