@@ -16,15 +16,15 @@ no page of the page table: with 10,000 maps of 1 GiB each had two pages of its o
 walking there for the next append of each cost a bare C program 0.7 to 1.0 us instead of 0.2. The file itself is
 extended chunk by chunk, by posix_fallocate and never by ftruncate, before its pages are touched.
 
-Populating is: write zeros, then MADV_POPULATE_WRITE. The write makes the page cache take large folios
-(a quarter of the time that faulting 4 KiB pages in takes, measured on ext4), the advice enters them into
-the page table at once and reports an error as errno. A sync writes whole folios, so the step is a
-page unless more is appended between two syncs (an append of 170 bytes and its sync take 0.24 ms with steps of
-4 KiB, 0.26 with 16, 0.36 with 64). It ends at a multiple
-of itself: a write that begins or ends in between gets many small folios (1 MB batches: 17 page faults
-each instead of one). On Linux 6.18 one fault maps all of a folio, and the advice, which looks at each
-page, costs a quarter of all if it is given for each; so it is given for one page of each 64 KiB, once a
-look at the thread's count of faults has shown that the page beside came along.
+Populating is: write zeros, then MADV_POPULATE_WRITE. The write makes the page cache take large folios (a quarter of
+the time that faulting 4 KiB pages in takes, measured on ext4), the advice enters them into the page table at once
+and reports an error as errno. A sync writes whole folios, so the step is a page unless more is appended between two
+syncs (an append of 170 bytes and its sync take 0.24 ms with steps of 4 KiB, 0.26 with 16, 0.36 with 64). Of a file
+that nobody has synced it may be 64 KiB soon: with thousands of logs in turns, taking space four times instead of
+once was a seventh of a produce. It ends at a multiple of itself: a write that begins or ends in between gets many
+small folios (1 MB batches: 17 page faults each instead of one). On Linux 6.18 one fault maps all of a folio, and the
+advice, which looks at each page, costs a quarter of all if it is given for each; so it is given for one page of each
+64 KiB, once a look at the thread's count of faults has shown that the page beside came along.
 
 CPU of an append a KiB, memory at hand, EPYC, before and now in turns: batches of 1 MB 489-594 ns and 376-426,
 of 128 KiB 412-475 and 355-427, of 15 KiB 530-592 and 474-491. What is left: 240-280 are the write of zeros (half
