@@ -25,6 +25,14 @@ def table(topics: int, each: int) -> tuple[Any, dict[bytes, dict[int, Partition]
     return Lookup(SimpleNamespace(by_name=hosted, by_id={})), hosted
 
 
+def look_at_all(lookup: Any, hosted: dict[bytes, dict[int, Partition]], *, rounds: int) -> None:
+    """In turns; each is found."""
+    for _ in range(rounds):
+        for name, partitions in hosted.items():
+            for index, one in partitions.items():
+                assert lookup.of(name, index) is one
+
+
 @pytest.mark.parametrize(("topics", "each"), [(1, 1), (1, 500), (500, 1), (60, 60)])
 def test_each_is_found_and_found_again(topics: int, each: int) -> None:
     lookup, hosted = table(topics, each)
@@ -42,20 +50,14 @@ def test_each_is_found_and_found_again(topics: int, each: int) -> None:
 
 def test_it_stays_below_its_limit_and_finds_all() -> None:
     lookup, hosted = table(4, 20_000)
-    for _ in range(6):
-        for name, partitions in hosted.items():
-            for index, one in partitions.items():
-                assert lookup.of(name, index) is one
+    look_at_all(lookup, hosted, rounds=6)
     assert lookup.slots_count == 65_536
 
 
 def test_nearly_all_of_10_000_keep_their_slots() -> None:
     """Who has none is looked for in the dicts each time: two lookups of cold memory."""
     lookup, hosted = table(100, 100)
-    for _ in range(3):
-        for name, partitions in hosted.items():
-            for index, one in partitions.items():
-                assert lookup.of(name, index) is one
+    look_at_all(lookup, hosted, rounds=3)
     for partitions in hosted.values():
         partitions.clear()
     kept = sum(lookup.of(name, index) is not None for name in hosted for index in range(100))
