@@ -7,6 +7,7 @@ from libc.string cimport memcpy, memset
 from kcore.crc32c cimport crc32c_copy
 from kcore.index cimport OffsetIndex, TimeIndex, TransactionIndex
 from kcore.mapped_file cimport Mapping
+from kcore.prefetch cimport prefetch_to_write
 from kcore.record_batch cimport AT_ATTRIBUTES, BatchHeader, batch_assign
 
 cdef class LogSlice:
@@ -109,21 +110,9 @@ cdef Py_ssize_t walk_to_offset(const uint8_t* data, Py_ssize_t position, Py_ssiz
 cdef int relieve_pool(Segment spared) except -1
 
 
-cdef extern from *:
-    """
-    static inline void kcore_ask(const unsigned char *at, Py_ssize_t n) {
-        for (Py_ssize_t line = 0; line < n; line += 256) {      /* by four: half of the instructions */
-            __builtin_prefetch(at + line, 1);
-            __builtin_prefetch(at + line + 64, 1);
-            __builtin_prefetch(at + line + 128, 1);
-            __builtin_prefetch(at + line + 192, 1);
-        }
-    }
-    """
-    void kcore_ask(const uint8_t* at, Py_ssize_t n) noexcept nogil
-
 cdef enum:
     ASKED_BYTES_MAX = 2048          # what is asked for at once
+
 
 cdef inline void ask_ahead(Segment segment, Py_ssize_t n) noexcept:
     """Asks for the memory that the append after the next one will write to, if it is as long as this one; for its own
@@ -137,9 +126,9 @@ cdef inline void ask_ahead(Segment segment, Py_ssize_t n) noexcept:
         return
     if n <= ASKED_BYTES_MAX:
         if segment.end + 3 * n <= mapping.populated:
-            kcore_ask(mapping.data + segment.end + 2 * n, n)
+            prefetch_to_write(mapping.data + segment.end + 2 * n, n)
     elif segment.end + ASKED_BYTES_MAX <= mapping.populated:
-        kcore_ask(mapping.data + segment.end, ASKED_BYTES_MAX)
+        prefetch_to_write(mapping.data + segment.end, ASKED_BYTES_MAX)
 
 
 cdef inline bint has_room(

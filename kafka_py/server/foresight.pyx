@@ -26,18 +26,8 @@ from kafka_py.server.lookup cimport Lookup, SEATS, Slot, hash_of
 from kcore.endian cimport load_be32
 from kcore.log cimport Log
 from kcore.mapped_file cimport Mapping
+from kcore.prefetch cimport prefetch_object
 from kcore.segment cimport Segment
-
-cdef extern from *:
-    """
-    /* Objects begin anywhere in a line, so the last byte that matters is asked for, too. */
-    static inline void kafka_ask(const void *object, Py_ssize_t size) {
-        const char *p = (const char *)object;
-        for (Py_ssize_t at = 0; at < size; at += 64) __builtin_prefetch(p + at, 1);
-        __builtin_prefetch(p + size - 1, 1);
-    }
-    """
-    void kafka_ask(const void* object, Py_ssize_t size) noexcept nogil
 
 cdef enum:                      # how much of each an append looks at
     PARTITION_BYTES = 128
@@ -105,7 +95,7 @@ cdef Py_ssize_t foresee(Lookup lookup, const uint8_t* p, Py_ssize_t n) noexcept:
             break
         if find_target(p + at + 4, size, &found[count].hash):
             found[count].size = size
-            kafka_ask(&lookup.slots[found[count].hash & lookup.mask], sizeof(Slot))
+            prefetch_object(&lookup.slots[found[count].hash & lookup.mask], sizeof(Slot))
             count += 1
         at += 4 + size
     for i in range(count):
@@ -113,7 +103,7 @@ cdef Py_ssize_t foresee(Lookup lookup, const uint8_t* p, Py_ssize_t n) noexcept:
         found[i].slot = slot
         found[i].object = slot.partition if slot != NULL else NULL
         if found[i].object != NULL:
-            kafka_ask(found[i].object, PARTITION_BYTES)
+            prefetch_object(found[i].object, PARTITION_BYTES)
             ask_remembered(slot, found[i].size)
     ask_logs(found, count)
     return at
@@ -131,10 +121,10 @@ cdef inline Slot* slot_of(Lookup lookup, uint32_t hash) noexcept:
 
 cdef inline void ask_remembered(const Slot* slot, Py_ssize_t size) noexcept:
     if slot.tail != NULL:
-        kafka_ask(slot.log, LOG_BYTES)
-        kafka_ask(slot.segment, SEGMENT_BYTES)
-        kafka_ask(slot.mapping, MAPPING_BYTES)
-        kafka_ask(slot.tail, min(size, <Py_ssize_t>BATCH_BYTES_MAX))
+        prefetch_object(slot.log, LOG_BYTES)
+        prefetch_object(slot.segment, SEGMENT_BYTES)
+        prefetch_object(slot.mapping, MAPPING_BYTES)
+        prefetch_object(slot.tail, min(size, <Py_ssize_t>BATCH_BYTES_MAX))
 
 
 cdef void foresee_pieces(const Piece* pieces, int count) noexcept:
@@ -159,19 +149,19 @@ cdef void ask_logs(Foreseen* found, int count) noexcept:
         if found[i].object != NULL:
             object = <PyObject*>(<Partition>found[i].object).log
             found[i].object = found[i].log = object if object != <PyObject*>None else NULL
-            kafka_ask(object, LOG_BYTES)
+            prefetch_object(object, LOG_BYTES)
     for i in range(count):
         if found[i].object != NULL:
             object = <PyObject*>(<Log>found[i].object).active
             found[i].object = object if object != <PyObject*>None else NULL
-            kafka_ask(object, SEGMENT_BYTES)
+            prefetch_object(object, SEGMENT_BYTES)
     for i in range(count):
         if found[i].object != NULL:
             object = <PyObject*>(<Segment>found[i].object).mapping
             if object == <PyObject*>None:
                 found[i].object = NULL
             else:
-                kafka_ask(object, MAPPING_BYTES)
+                prefetch_object(object, MAPPING_BYTES)
     for i in range(count):
         if found[i].object != NULL:
             segment = <Segment>found[i].object
@@ -179,7 +169,7 @@ cdef void ask_logs(Foreseen* found, int count) noexcept:
             size = min(found[i].size, <Py_ssize_t>BATCH_BYTES_MAX)
             # What is not mapped would cost a walk of the page table in vain.
             if segment.end + size <= mapping.populated:
-                kafka_ask(mapping.data + segment.end, size)
+                prefetch_object(mapping.data + segment.end, size)
                 if found[i].slot != NULL:
                     remember(&found[i], segment, mapping)
 
