@@ -34,7 +34,7 @@ from kcore.dump_files import (
     read_log,
 )
 from kcore.errors import CorruptFile
-from kcore.producer_state import read_snapshot
+from kcore.producer_snapshot import read_snapshot
 
 __all__ = ["Batch", "Damage", "Directory", "File", "Partition", "Report", "inspect"]
 

@@ -13,8 +13,8 @@ cdef extern from "<pthread.h>" nogil:
 
 from kcore.leader_epoch cimport LeaderEpochCache
 from kcore.log_dir cimport LogDirFailure
-from kcore.producer_state cimport DuplicateBatch, ProducerStateTable
-from kcore.record_batch cimport BatchHeader, ValidateRules
+from kcore.producer_state cimport ProducerStateTable
+from kcore.record_batch cimport ValidateRules
 from kcore.segment cimport LogSlice, Segment
 
 cdef enum:                              # the same numbers as in kcore.producer_state
@@ -22,6 +22,9 @@ cdef enum:                              # the same numbers as in kcore.producer_
     CLIENT = 1
     COORDINATOR = 2
     RAFT = 3
+
+cdef enum:
+    NOGIL_BYTES = 65536                 # sums of that size let the GIL go
 
 cdef struct AppendedStruct:
     int64_t base_offset
@@ -85,30 +88,13 @@ cdef class Log:
     )
     cdef Py_ssize_t floor_segment(self, int64_t offset) noexcept
 
-    cdef int append_any(
-        self, object owner, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms,
-        AppendedStruct* out,
-    ) except -1
-
     # Inner parts; the caller holds the lock.
-    cdef uint32_t stage(self, Segment segment, const uint8_t* p, Py_ssize_t n, int codec) except? 0
     cdef int give_up(self, object error) except -1
     cdef int acquire(self) except -1
     cdef void release(self) noexcept
     cdef int check_open(self) except -1
     cdef int fail(self, object error) except -1         # always raises
-    cdef int store(
-        self, const uint8_t* p, Py_ssize_t n, BatchHeader* h, int64_t base_offset, int32_t leader_epoch,
-        int rewrite_type, int64_t max_timestamp, int64_t now_ms,
-    ) except -1
-    cdef int check_producer(self, const BatchHeader* h, int origin, DuplicateBatch* duplicate) except -1
-    cdef int store_checked(
-        self, const uint8_t* p, Py_ssize_t n, BatchHeader* h, int32_t leader_epoch, int rewrite_type,
-        int64_t max_timestamp, int64_t now_ms, int origin, AppendedStruct* out,
-    ) except -1
-    cdef int append_replica(self, const uint8_t* p, Py_ssize_t n, int64_t now_ms, AppendedStruct* out) except -1
     cdef int assign_epoch(self, int32_t epoch, int64_t start_offset) except -1
-    cdef int note_completed(self) except -1
     cdef int roll_to(self, int64_t base_offset, int64_t now_ms) except -1
     cdef int snapshot_at(self, int64_t offset) except -1
     cdef Segment make_segment(self, int64_t base_offset, int64_t now_ms)

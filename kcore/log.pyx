@@ -40,17 +40,13 @@ has forgotten which pages were dirty (T7).
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 
-from kcore.leader_epoch cimport LeaderEpochCache, newest_epoch
-from kcore.producer_state cimport CHECK_DUPLICATE, DuplicateBatch, ProducerEntry, ProducerStateTable
-from kcore.record_batch cimport (
-    ATTR_CODEC, ATTR_CONTROL, BatchHeader, STATUS_OK, ValidateResult, ValidateRules,
-    batch_bytes, batch_check_crc, batch_crc, batch_header, batch_load, batch_open, batch_usual,
-    batch_validate_rest, raise_status,
-)
+from kcore.append cimport append_any, append_whole
+from kcore.leader_epoch cimport LeaderEpochCache
+from kcore.producer_state cimport ProducerEntry, ProducerStateTable
+from kcore.record_batch cimport BatchHeader, batch_usual
 from kcore.segment cimport LogSlice, Segment, ask_ahead, copy_checked, has_room, new_segment
-from kcore.syscalls cimport raise_errno
 
 import errno
 import os
@@ -58,8 +54,7 @@ import threading
 import zlib
 
 from kcore import syscalls
-from kcore.errors import BatchTooLarge, InvalidRecord, LogFailed, OffsetOutOfRange, OffsetsOutOfOrder, OutOfOrderSequence
-from kcore.index import AbortedTransaction
+from kcore.errors import LogFailed, OffsetOutOfRange
 from kcore.log_values import (
     Appended, Cut, DeletedSegment, EPOCH_CHECKPOINT, OffsetAndTimestamp, RecoveryReport, SegmentInfo,
 )
@@ -71,9 +66,6 @@ CODECS = {"producer": -1, "uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "
 
 # The process ran out of something; the disk did not fail.
 TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM))
-cdef enum:
-    NOGIL_BYTES = 65536             # sums of that size let the GIL go
-    STAGED_BYTES_MIN = 512          # below it, a copy of its own costs nothing
 cdef int64_t INT64_MAX = 0x7FFFFFFFFFFFFFFF
 
 
@@ -213,54 +205,15 @@ cdef class Log:
     ) except -1:
         if append_usual(self, p, n, leader_epoch, now_ms, out):
             return 0
-        return self.append_any(owner, p, n, leader_epoch, now_ms, out)
+        return append_any(self, owner, p, n, leader_epoch, now_ms, out)
 
-    cdef int append_any(
+    cdef int append_batches(
         self, object owner, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms,
-        AppendedStruct* out,
+        int origin, AppendedStruct* out,
     ) except -1:
-        """append_client() for every batch, usual or not."""
-        cdef BatchHeader h
-        cdef ValidateRules rules
-        cdef ValidateResult result
-        cdef Segment segment = None
-        cdef uint32_t crc
-        cdef object recompressed
-        cdef const uint8_t[::1] view
-        self.acquire()
-        try:
-            self.check_open()
-            if n > self.max_message_bytes:
-                raise BatchTooLarge(f"{n} bytes are more than max.message.bytes, {self.max_message_bytes}")
-            if n > self.segment_bytes:
-                raise BatchTooLarge(f"{n} bytes are more than a segment may hold, {self.segment_bytes}")
-            rules = self.rules
-            rules.now_ms = now_ms
-            batch_open(p, n, &h)
-            segment = self.active
-            crc = self.stage(segment, p, n, h.attributes & ATTR_CODEC)
-            batch_validate_rest(owner, p, n, &h, crc, &rules, &result)
-            if result.recompress:
-                recompressed = self.recompress(<const uint8_t[:n]>p, now_ms)
-                result.rewrite_timestamps = False
-                view = recompressed
-                p = &view[0]
-                n = view.shape[0]
-                batch_load(p, &h)
-                if n > self.max_message_bytes or n > self.segment_bytes:
-                    raise BatchTooLarge(f"{n} bytes after compression are more than {self.max_message_bytes}")
-            self.store_checked(
-                p, n, &h, leader_epoch, rules.timestamp_type if result.rewrite_timestamps else -1,
-                result.max_timestamp_ms, now_ms, CLIENT, out,
-            )
-            if out.duplicate:
-                segment.unstage()
-        except BaseException as error:
-            if segment is not None:
-                segment.unstage()
-            self.give_up(error)
-        self.release()
-        return 0
+        if origin == CLIENT:
+            return self.append_client(owner, p, n, leader_epoch, now_ms, out)
+        return append_whole(self, p, n, leader_epoch, now_ms, origin, out)
 
     cdef int give_up(self, object error) except -1:
         """The end of a change that failed: lets the lock go, and the log too if it was the disk."""
@@ -268,181 +221,6 @@ cdef class Log:
         if isinstance(error, OSError):
             self.fail(error)
         raise error
-
-    cdef uint32_t stage(self, Segment segment, const uint8_t* p, Py_ssize_t n, int codec) except? 0:
-        """The CRC of a batch, which is copied behind the log's end on the way when that will be its place."""
-        cdef uint32_t crc = 0
-        cdef int staged = 0
-        if (
-            n >= STAGED_BYTES_MIN and segment.end <= self.segment_bytes - n
-            and (self.rules.target_codec < 0 or self.rules.target_codec == codec)
-        ):
-            staged = segment.stage(p, n, &crc)
-        if staged < 0:
-            raise_errno(segment.path + ".log")
-        if staged == 0:
-            if n < NOGIL_BYTES:
-                crc = batch_crc(p, n)
-            else:
-                with nogil:
-                    crc = batch_crc(p, n)
-        return crc
-
-    def recompress(self, batch, now_ms):
-        """The batch in the codec, and with the timestamps, that the topic asks for."""
-        from kcore.batch_builder import recompress
-
-        return recompress(
-            batch, self.rules.target_codec, self.config.compression_level,
-            timestamp_type=self.rules.timestamp_type,
-            log_append_time_ms=now_ms if self.rules.timestamp_type == 1 else -1,
-            decompressed_bytes_max=self.rules.decompressed_bytes_max,
-        )
-
-    cdef int append_batches(
-        self, object owner, const uint8_t* p, Py_ssize_t n, int32_t leader_epoch, int64_t now_ms,
-        int origin, AppendedStruct* out,
-    ) except -1:
-        cdef BatchHeader h
-        cdef Py_ssize_t at = 0
-        cdef int status
-        cdef int64_t base_offset = -1, max_timestamp = -1
-        cdef int rewrite_type = -1
-        if origin == CLIENT:
-            return self.append_client(owner, p, n, leader_epoch, now_ms, out)
-        self.check_open()
-        with nogil:
-            while at < n:
-                status = batch_header(p + at, n - at, &h)
-                if status == STATUS_OK:
-                    status = batch_check_crc(p + at, &h)
-                if status != STATUS_OK:
-                    break
-                at += batch_bytes(&h)
-        if at < n:
-            raise_status(status, at)
-        if n == 0:
-            raise InvalidRecord("nothing to append")
-        if origin == REPLICA:
-            return self.append_replica(p, n, now_ms, out)
-        if origin == COORDINATOR and self.rules.timestamp_type == 1:
-            rewrite_type = 1
-        at = 0
-        self.acquire()
-        try:
-            while at < n:
-                self.check_open()
-                batch_header(p + at, n - at, &h)
-                self.store_checked(
-                    p + at, batch_bytes(&h), &h, leader_epoch, rewrite_type,
-                    now_ms if rewrite_type == 1 else h.max_timestamp, now_ms, origin, out,
-                )
-                if base_offset < 0:
-                    base_offset = out.base_offset
-                max_timestamp = max(max_timestamp, out.max_timestamp_ms)
-                at += batch_bytes(&h)
-        except BaseException as error:
-            self.give_up(error)
-        self.release()
-        out.base_offset = base_offset
-        out.max_timestamp_ms = max_timestamp
-        return 0
-
-    cdef int check_producer(self, const BatchHeader* h, int origin, DuplicateBatch* duplicate) except -1:
-        try:
-            return self.producers.check(h, origin, duplicate)
-        except OutOfOrderSequence:
-            # Perhaps it is sent again, and stands before the snapshot that the producer state began with.
-            if self.recalled_from < 0 or not recovery.recall_batches(self):
-                raise
-        return self.producers.check(h, origin, duplicate)
-
-    cdef int store_checked(
-        self, const uint8_t* p, Py_ssize_t n, BatchHeader* h, int32_t leader_epoch, int rewrite_type,
-        int64_t max_timestamp, int64_t now_ms, int origin, AppendedStruct* out,
-    ) except -1:
-        """One batch that gets the next offset: producer check, then store; fills out. The lock is held."""
-        cdef DuplicateBatch duplicate
-        out.log_start_offset = self.log_start_offset
-        out.leader_epoch = leader_epoch
-        out.log_append_time_ms = now_ms if rewrite_type == 1 or (h.attributes & 8 and origin == CLIENT) else -1
-        out.duplicate = False
-        if h.producer_id >= 0 and origin != RAFT:
-            if h.attributes & ATTR_CONTROL:
-                if origin == COORDINATOR:
-                    self.producers.check_marker(h, p, n, 0)
-            elif self.check_producer(h, origin, &duplicate) == CHECK_DUPLICATE:
-                out.base_offset = duplicate.base_offset
-                out.last_offset = duplicate.last_offset
-                out.max_timestamp_ms = duplicate.timestamp
-                # Whatever the topic's timestamp type is: so answers Kafka.
-                out.log_append_time_ms = duplicate.timestamp
-                out.duplicate = True
-                return 0
-        out.base_offset = self.log_end_offset
-        self.store(p, n, h, self.log_end_offset, leader_epoch, rewrite_type, max_timestamp, now_ms)
-        out.last_offset = self.log_end_offset - 1
-        out.max_timestamp_ms = max_timestamp
-        return 0
-
-    cdef int store(
-        self, const uint8_t* p, Py_ssize_t n, BatchHeader* h, int64_t base_offset, int32_t leader_epoch,
-        int rewrite_type, int64_t max_timestamp, int64_t now_ms,
-    ) except -1:
-        """Puts one checked batch at base_offset. The lock is held; OSError: the disk failed."""
-        cdef uint8_t* stored
-        cdef Segment active
-        if leader_epoch != self.epoch_known:
-            if leader_epoch > newest_epoch(self.leader_epochs):
-                self.assign_epoch(leader_epoch, base_offset)
-            self.epoch_known = leader_epoch
-        if self.active.should_roll(
-            n, base_offset + h.last_offset_delta, max_timestamp, now_ms, self.segment_bytes, self.segment_ms
-        ):
-            self.roll_to(base_offset, now_ms)
-        active = self.active
-        stored = active.append(p, n, h, base_offset, leader_epoch, rewrite_type, max_timestamp)
-        self.log_end_offset = active.next_offset
-        if h.producer_id >= 0:
-            h.base_offset = base_offset
-            self.producers.update(h, stored, n)
-            if self.producers.completed_count > 0:
-                self.note_completed()
-        return 0
-
-    cdef int append_replica(self, const uint8_t* p, Py_ssize_t n, int64_t now_ms, AppendedStruct* out) except -1:
-        """Batches of a leader: offsets and epochs stay, and must follow on."""
-        cdef BatchHeader h
-        cdef Py_ssize_t at = 0
-        cdef int64_t expected, max_timestamp = -1
-        self.acquire()
-        try:
-            self.check_open()
-            expected = self.log_end_offset
-            while at < n:
-                batch_header(p + at, n - at, &h)
-                if h.base_offset < expected or h.last_offset_delta < 0:
-                    raise OffsetsOutOfOrder(f"batch at {h.base_offset} where {expected} or more must follow")
-                expected = h.base_offset + h.last_offset_delta + 1
-                at += batch_bytes(&h)
-            at = 0
-            batch_header(p, n, &h)
-            out.base_offset = h.base_offset
-            while at < n:
-                batch_header(p + at, n - at, &h)
-                max_timestamp = max(max_timestamp, h.max_timestamp)
-                self.store(p + at, batch_bytes(&h), &h, h.base_offset, h.leader_epoch, -1, h.max_timestamp, now_ms)
-                at += batch_bytes(&h)
-            out.last_offset = self.log_end_offset - 1
-            out.log_append_time_ms = -1
-            out.log_start_offset = self.log_start_offset
-            out.max_timestamp_ms = max_timestamp
-            out.leader_epoch = h.leader_epoch
-            out.duplicate = False
-        except BaseException as error:
-            self.give_up(error)
-        self.release()
-        return 0
 
     cdef int assign_epoch(self, int32_t epoch, int64_t start_offset) except -1:
         """On disk with the next flush. Until then every batch of the epoch is one that a recovery walks, and
@@ -478,22 +256,6 @@ cdef class Log:
             raise
         return 0
 
-    cdef int note_completed(self) except -1:
-        """Writes aborted transactions to the index of the segment that holds the marker."""
-        for done in self.producers.take_completed():
-            if done.aborted:
-                try:
-                    self.active.transaction_index.append(AbortedTransaction(
-                        done.producer_id, done.first_offset, done.last_offset, done.last_stable_offset
-                    ))
-                except OSError as error:
-                    # Whatever the reason: a reader would take the aborted records for good ones.
-                    self.failure.fail(error)
-                    self.fail(error)
-                self.unsynced.append(self.active.transaction_index.path)
-                self.names_dirty = True
-        return 0
-
     def append(self, batches, *, int32_t leader_epoch, int64_t now_ms, int origin=CLIENT):
         """Appends; see log.pyi."""
         cdef AppendedStruct out
@@ -514,29 +276,8 @@ cdef class Log:
 
     def append_marker(self, marker, *, int32_t leader_epoch, int64_t now_ms, int transaction_version=0):
         """Appends the marker that ends a transaction; see log.pyi."""
-        cdef AppendedStruct out
-        cdef BatchHeader h
-        cdef const uint8_t[::1] view = marker
-        cdef Py_ssize_t n = view.shape[0]
-        cdef const uint8_t* p = &view[0] if n else NULL
-        cdef bint stamped = self.rules.timestamp_type == 1
-        raise_status(batch_header(p, n, &h), None)
-        if batch_bytes(&h) != n or h.producer_id < 0 or not h.attributes & ATTR_CONTROL:
-            raise InvalidRecord("not the marker of a transaction")
-        self.acquire()
-        try:
-            self.check_open()
-            self.producers.check_marker(&h, p, n, transaction_version)
-            self.store_checked(
-                p, n, &h, leader_epoch, 1 if stamped else -1, now_ms if stamped else h.max_timestamp, now_ms,
-                COORDINATOR, &out,
-            )
-        except BaseException as error:
-            self.give_up(error)
-        self.release()
-        return Appended(
-            out.base_offset, out.last_offset, out.log_append_time_ms, out.log_start_offset, False,
-            out.max_timestamp_ms, out.leader_epoch,
+        return append.append_marker(
+            self, marker, leader_epoch=leader_epoch, now_ms=now_ms, transaction_version=transaction_version
         )
 
     cdef Segment make_segment(self, int64_t base_offset, int64_t now_ms):
@@ -775,4 +516,4 @@ cdef int64_t jitter_for(str path, object config):
 
 
 # Parts of a log that work on it from outside; they cimport this module, so they are loaded last.
-from kcore import durability, recovery, search, truncation  # noqa: E402
+from kcore import append, durability, recovery, search, truncation  # noqa: E402

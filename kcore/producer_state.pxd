@@ -5,8 +5,10 @@
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
 
 from kcore.record_batch cimport BatchHeader
+from kcore.transactions cimport CompletedTransaction, TransactionList
 
 cdef enum:
+    NO_SEQUENCE = -1
     BATCHES_RETAINED = 5            # batches that a retry may repeat, for each producer id
     ORIGIN_REPLICA = 0              # copied from a leader: checked there, stored as it came
     ORIGIN_CLIENT = 1               # a produce request: every rule holds
@@ -36,22 +38,9 @@ cdef struct ProducerEntry:
     uint8_t batches_head            # place of the oldest in the ring below
     StoredBatch batches[5]
 
-cdef struct OngoingTransaction:
-    int64_t first_offset
-    int64_t last_offset             # of the marker; -1 while undecided
-    int64_t producer_id
-
-cdef struct CompletedTransaction:   # decided by a marker; an aborted one goes to the .txnindex
-    int64_t producer_id
-    int64_t first_offset
-    int64_t last_offset             # the marker's
-    int64_t last_stable_offset      # what the transaction index stores beside it
-    bint aborted
-
-cdef struct TransactionList:        # sorted by first offset
-    OngoingTransaction* items
-    Py_ssize_t count
-    Py_ssize_t capacity
+# The last of the batches that are remembered; there is one.
+cdef inline StoredBatch* newest(ProducerEntry* entry) noexcept nogil:
+    return &entry.batches[(entry.batches_head + entry.batches_count - 1) % BATCHES_RETAINED]
 
 
 cdef class ProducerStateTable:
@@ -95,7 +84,6 @@ cdef class ProducerStateTable:
     cdef int check_sequence(self, const ProducerEntry* entry, const BatchHeader* h) except -1
     cdef int apply_marker(self, const BatchHeader* h, const uint8_t* batch, Py_ssize_t n) except -1
     cdef int complete(self, ProducerEntry* entry, int64_t last_offset, bint aborted) except -1
-    cdef list snapshot_order(self)
 
 
 # Adds what `before` remembers from before the oldest batch of each producer; how many batches that were.

@@ -1,22 +1,12 @@
 from typing import NamedTuple, Self
 
+from kcore.producer_snapshot import ProducerState
+
 ORIGIN_REPLICA: int
 ORIGIN_CLIENT: int
 ORIGIN_COORDINATOR: int
 ORIGIN_RAFT: int
 BATCHES_RETAINED: int
-
-class ProducerState(NamedTuple):
-    """What a partition knows of one producer id: a snapshot's fields and DescribeProducers'."""
-
-    producer_id: int
-    producer_epoch: int
-    last_sequence: int
-    last_offset: int
-    offset_delta: int
-    last_timestamp_ms: int
-    coordinator_epoch: int
-    transaction_start_offset: int
 
 class Transaction(NamedTuple):
     """A transaction that holds the last stable offset back; last_offset is -1 while undecided."""
@@ -83,8 +73,3 @@ class ProducerStateTable:
         """Undecided and decided-but-unreplicated transactions by first offset."""
     def oldest_transaction_timestamp_ms(self) -> int:
         """Last timestamp of the producer of the oldest undecided transaction, -1 when none."""
-
-def read_snapshot(
-    data: bytes | memoryview, where: str = "producer snapshot"
-) -> list[ProducerState]:
-    """The entries of a .snapshot file in file order; raises CorruptFile."""

@@ -17,45 +17,34 @@ the coordinator epoch of its last marker. The rules, as Apache Kafka 4.3 has the
     unknown producer id               stored with any sequence (its records may have been deleted)
     outside of its open transaction   InvalidTxnState
 
-Snapshot file (`%020d.snapshot`, the offset is that of the next record), big-endian:
-
-    0        2         6        10
-    +--------+---------+--------+---------------- - -
-    | ver. 1 | CRC-32C | count  | count x 46 bytes        the CRC covers everything from byte 6 on
-    +--------+---------+--------+---------------- - -
-
-    entry: id i64 | epoch i16 | last sequence i32 | last offset i64 | offset delta i32 | timestamp i64
-           | coordinator epoch i32 | first offset of the open transaction i64 (-1: none)
-
-Apache writes the entries as a Java HashMap iterates; so do we, and the bytes are the same.
+The snapshot's bytes are producer_snapshot.pyx's, open transactions and markers transactions.pyx's.
 """
 
 from collections import namedtuple
 
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memmove, memset
+from libc.string cimport memset
 
-from kcore.crc32c cimport crc32c_update
-from kcore.endian cimport load_be16, load_be32, load_be64, store_be16, store_be32, store_be64
-from kcore.record_batch cimport (
-    ATTR_CODEC,
-    ATTR_CONTROL,
-    ATTR_TRANSACTIONAL,
-    HEADER_BYTES,
-    batch_bytes,
-    batch_header,
-    raise_status,
+from kcore.producer_snapshot cimport encode_snapshot
+from kcore.record_batch cimport ATTR_CONTROL, ATTR_TRANSACTIONAL, batch_header, raise_status
+from kcore.transactions cimport (
+    Marker,
+    OngoingTransaction,
+    list_drop_decided_below,
+    list_insert,
+    list_remove_first_offset,
+    read_marker,
 )
 
 from kcore.errors import (
     CoordinatorFenced,
     CorruptBatch,
-    CorruptFile,
     InvalidProducerEpoch,
     InvalidTxnState,
     OutOfOrderSequence,
 )
+from kcore.producer_snapshot import ProducerState, read_snapshot
 
 globals().update(
     ORIGIN_REPLICA=ORIGIN_REPLICA,
@@ -65,11 +54,6 @@ globals().update(
     BATCHES_RETAINED=BATCHES_RETAINED,
 )
 
-ProducerState = namedtuple(
-    "ProducerState",
-    "producer_id producer_epoch last_sequence last_offset offset_delta last_timestamp_ms"
-    " coordinator_epoch transaction_start_offset",
-)
 Transaction = namedtuple("Transaction", "producer_id first_offset last_offset")
 Completed = namedtuple("Completed", "producer_id first_offset last_offset last_stable_offset aborted")
 Duplicate = namedtuple("Duplicate", "base_offset last_offset timestamp_ms")
@@ -77,24 +61,10 @@ Duplicate = namedtuple("Duplicate", "base_offset last_offset timestamp_ms")
 cdef enum:
     SEQUENCE_MAX = 0x7FFFFFFF
     EPOCH_MAX = 0x7FFF
-    NO_SEQUENCE = -1
-    SNAPSHOT_VERSION = 1
-    SNAPSHOT_HEADER_BYTES = 10
-    SNAPSHOT_CRC_FROM = 6
-    SNAPSHOT_ENTRY_BYTES = 46
-    MARKER_ABORT = 0
-    MARKER_COMMIT = 1
 
 # Clients choose the producer ids that they send; a salt keeps them from choosing where they land. It is the
 # interpreter's own, different in every process (and the same under PYTHONHASHSEED).
 cdef uint64_t SALT = hash(b"kcore.producer_state") & 0xFFFFFFFFFFFFFFFF
-
-
-cdef struct Marker:
-    int64_t timestamp
-    int32_t coordinator_epoch
-    bint aborted
-    bint empty              # compaction removed the record; the transaction is gone from the log
 
 
 cdef inline uint64_t scatter(int64_t producer_id) noexcept nogil:
@@ -123,10 +93,6 @@ cdef inline int32_t batch_last_sequence(const BatchHeader* h) noexcept nogil:
     return sequence_add(h.base_sequence, h.last_offset_delta)
 
 
-cdef inline StoredBatch* newest(ProducerEntry* entry) noexcept nogil:
-    return &entry.batches[(entry.batches_head + entry.batches_count - 1) % BATCHES_RETAINED]
-
-
 cdef inline int32_t last_sequence(const ProducerEntry* entry) noexcept nogil:
     if entry.batches_count == 0:
         return NO_SEQUENCE
@@ -153,116 +119,6 @@ cdef inline void remember(
     place.offset_delta = delta
     place.last_offset = last_offset
     place.timestamp = timestamp
-
-
-cdef bint read_varint(const uint8_t** at, const uint8_t* end, int64_t* out) noexcept nogil:
-    """Zigzag varint of at most ten bytes; False when it is cut short or over-long."""
-    cdef uint64_t value = 0
-    cdef int shift = 0
-    while at[0] < end and shift < 64:
-        value |= <uint64_t>(at[0][0] & 0x7F) << shift
-        at[0] += 1
-        if not (at[0] - 1)[0] & 0x80:
-            out[0] = <int64_t>(value >> 1) ^ -<int64_t>(value & 1)
-            return True
-        shift += 7
-    return False
-
-
-cdef int read_marker(const BatchHeader* h, const uint8_t* batch, Py_ssize_t n, Marker* out) except -1:
-    """The end-transaction marker of a control batch; CorruptBatch when it is none."""
-    cdef const uint8_t* at = batch + HEADER_BYTES
-    cdef const uint8_t* end = batch + batch_bytes(h)
-    cdef const uint8_t* key
-    cdef int64_t length, delta, offset_delta, key_length, value_length
-    cdef int kind = 0
-    if n < batch_bytes(h):
-        raise CorruptBatch("the control batch is cut short")
-    out.empty = h.records_count == 0
-    if out.empty:
-        return 0
-    if h.attributes & ATTR_CODEC:
-        raise CorruptBatch("a control batch is never compressed")
-    if not read_varint(&at, end, &length) or length < 1 or length > end - at:
-        raise CorruptBatch("the control record's length is wrong")
-    end = at + length
-    at += 1  # the record's attributes, unused
-    if (
-        not read_varint(&at, end, &delta)
-        or not read_varint(&at, end, &offset_delta)
-        or not read_varint(&at, end, &key_length)
-        or key_length < 4
-        or key_length > end - at
-    ):
-        raise CorruptBatch("the control record's key is wrong")
-    key = at
-    at += key_length
-    if not read_varint(&at, end, &value_length) or value_length < 6 or value_length > end - at:
-        raise CorruptBatch("the end-transaction marker's value is wrong")
-    kind = <int16_t>load_be16(key + 2)
-    if <int16_t>load_be16(key) < 0 or (kind != MARKER_ABORT and kind != MARKER_COMMIT):
-        raise CorruptBatch(f"control record of type {kind} under a producer id: not a marker")
-    if <int16_t>load_be16(at) < 0:
-        raise CorruptBatch("the end-transaction marker's version is negative")
-    out.aborted = kind == MARKER_ABORT
-    out.coordinator_epoch = <int32_t>load_be32(at + 2)
-    out.timestamp = h.base_timestamp + delta
-    return 0
-
-
-cdef int list_insert(TransactionList* list_, int64_t first, int64_t last, int64_t producer_id) except -1:
-    """Insert by first offset; an item with the same first offset is replaced."""
-    cdef Py_ssize_t place = list_.count
-    cdef Py_ssize_t capacity
-    cdef void* grown
-    while place > 0 and list_.items[place - 1].first_offset >= first:
-        place -= 1
-    if place == list_.count or list_.items[place].first_offset != first:
-        if list_.count == list_.capacity:
-            capacity = list_.capacity * 2 if list_.capacity else 8
-            grown = realloc(list_.items, <size_t>capacity * sizeof(OngoingTransaction))
-            if grown == NULL:
-                raise MemoryError()
-            list_.items = <OngoingTransaction*>grown
-            list_.capacity = capacity
-        memmove(
-            &list_.items[place + 1],
-            &list_.items[place],
-            <size_t>(list_.count - place) * sizeof(OngoingTransaction),
-        )
-        list_.count += 1
-    list_.items[place].first_offset = first
-    list_.items[place].last_offset = last
-    list_.items[place].producer_id = producer_id
-    return 0
-
-
-cdef void list_remove_first_offset(TransactionList* list_, int64_t first) noexcept nogil:
-    cdef Py_ssize_t place
-    for place in range(list_.count):
-        if list_.items[place].first_offset == first:
-            list_.count -= 1
-            memmove(
-                &list_.items[place],
-                &list_.items[place + 1],
-                <size_t>(list_.count - place) * sizeof(OngoingTransaction),
-            )
-            return
-
-
-cdef void list_drop_decided_below(TransactionList* list_, int64_t offset) noexcept nogil:
-    cdef Py_ssize_t place, kept = 0
-    for place in range(list_.count):
-        if list_.items[place].last_offset >= offset:
-            list_.items[kept] = list_.items[place]
-            kept += 1
-    list_.count = kept
-
-
-cdef inline uint32_t java_hash(int64_t producer_id) noexcept nogil:
-    """Long.hashCode() spread as java.util.HashMap does."""
-    cdef uint32_t h = <uint32_t>(<uint64_t>producer_id ^ (<uint64_t>producer_id >> 32))
-    return h ^ (h >> 16)
 
 
 cdef object describe(const ProducerEntry* entry):
@@ -646,42 +502,8 @@ cdef class ProducerStateTable:
 
     # ---- snapshot -------------------------------------------------------------------------------
 
-    cdef list snapshot_order(self):
-        cdef Py_ssize_t place
-        cdef uint32_t mask = <uint32_t>(self.buckets - 1)
-        keyed = [
-            (java_hash(self.entries[place].producer_id) & mask, place) for place in range(self.count)
-        ]
-        keyed.sort()
-        return keyed
-
     def take_snapshot(self):
-        data = bytearray(SNAPSHOT_HEADER_BYTES + SNAPSHOT_ENTRY_BYTES * self.count)
-        cdef uint8_t[::1] view = data
-        cdef uint8_t* start = &view[0]
-        cdef uint8_t* at = start + SNAPSHOT_HEADER_BYTES
-        cdef ProducerEntry* entry
-        cdef StoredBatch* last
-        cdef Py_ssize_t place
-        store_be16(start, SNAPSHOT_VERSION)
-        store_be32(start + 6, <uint32_t>self.count)
-        for _, place in self.snapshot_order():
-            entry = &self.entries[place]
-            last = newest(entry) if entry.batches_count else NULL
-            store_be64(at, <uint64_t>entry.producer_id)
-            store_be16(at + 8, <uint16_t>entry.producer_epoch)
-            store_be32(at + 10, <uint32_t>(last.last_sequence if last != NULL else NO_SEQUENCE))
-            store_be64(at + 14, <uint64_t>(last.last_offset if last != NULL else -1))
-            store_be32(at + 22, <uint32_t>(last.offset_delta if last != NULL else 0))
-            store_be64(at + 26, <uint64_t>entry.last_timestamp)
-            store_be32(at + 34, <uint32_t>entry.coordinator_epoch)
-            store_be64(at + 38, <uint64_t>entry.txn_first_offset)
-            at += SNAPSHOT_ENTRY_BYTES
-        store_be32(
-            start + 2,
-            crc32c_update(0, start + SNAPSHOT_CRC_FROM, view.shape[0] - SNAPSHOT_CRC_FROM),
-        )
-        return bytes(data)
+        return encode_snapshot(self.entries, self.count, self.buckets)
 
     def load(self, data not None, *, int64_t now_ms=-1, where="producer snapshot"):
         cdef ProducerEntry* entry
@@ -747,46 +569,3 @@ cdef int load_header(const uint8_t[::1] batch, BatchHeader* h) except -1:
         raise CorruptBatch("an empty buffer holds no batch")
     raise_status(batch_header(&batch[0], batch.shape[0], h), None)
     return 0
-
-
-def read_snapshot(data not None, where="producer snapshot"):
-    cdef const uint8_t[::1] view = data
-    cdef Py_ssize_t n = view.shape[0]
-    cdef const uint8_t* at
-    cdef uint32_t stored, computed
-    cdef int64_t count, i
-    if n < SNAPSHOT_HEADER_BYTES:
-        raise CorruptFile(f"{n} bytes, a snapshot has {SNAPSHOT_HEADER_BYTES} at least", where, n)
-    at = &view[0]
-    if load_be16(at) != SNAPSHOT_VERSION:
-        raise CorruptFile(f"version {<int16_t>load_be16(at)}, not {SNAPSHOT_VERSION}", where, 0)
-    count = <int32_t>load_be32(at + 6)
-    if count < 0 or SNAPSHOT_HEADER_BYTES + count * SNAPSHOT_ENTRY_BYTES != n:
-        raise CorruptFile(f"{count} producers cannot be what fills {n} bytes", where, 6)
-    stored = load_be32(at + 2)
-    computed = crc32c_update(0, at + SNAPSHOT_CRC_FROM, n - SNAPSHOT_CRC_FROM)
-    if stored != computed:
-        raise CorruptFile(
-            f"the stored CRC is 0x{stored:08x}, that of the bytes 0x{computed:08x}", where, 2
-        )
-    entries = []
-    at += SNAPSHOT_HEADER_BYTES
-    for i in range(count):
-        if <int64_t>load_be64(at) < 0 or <int32_t>load_be32(at + 22) < 0:
-            raise CorruptFile(
-                "a negative producer id or offset delta", where, at - &view[0]
-            )
-        entries.append(
-            ProducerState(
-                <int64_t>load_be64(at),
-                <int16_t>load_be16(at + 8),
-                <int32_t>load_be32(at + 10),
-                <int64_t>load_be64(at + 14),
-                <int32_t>load_be32(at + 22),
-                <int64_t>load_be64(at + 26),
-                <int32_t>load_be32(at + 34),
-                <int64_t>load_be64(at + 38),
-            )
-        )
-        at += SNAPSHOT_ENTRY_BYTES
-    return entries
