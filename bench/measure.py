@@ -77,8 +77,8 @@ def load(node: Served, api: str, requests: list[bytes], *args: object) -> Measur
 class Topics:
     """Creates and deletes the topics of a node's cases; every pass gets a fresh one.
 
-    A topic of many partitions stays for all passes of its case: Apache's broker takes seconds to
-    make a hundred logs and to delete them, and works at both behind its answer.
+    A topic of many partitions stays for all passes of its case, until ``forget``: Apache's broker
+    takes seconds to make a hundred logs and to delete them, and works at both behind its answer.
     """
 
     def __init__(self, node: Node) -> None:
@@ -133,6 +133,12 @@ class Topics:
         if name in self._kept.values():
             return
         self._admin.delete_topics([name])[name].result(30)
+
+    def forget(self, case: Case) -> None:
+        """Delete the topic that the passes of a case shared, if they did."""
+        name = self._kept.pop(case.name, None)
+        if name is not None:
+            self.drop(name)
 
 
 def client(action: str, node: Node, topic: str, case: Case) -> Measured:

@@ -45,7 +45,11 @@ USER: Final = (
     ("checksum and copy", r"crc32c", r""),
     ("batch check", r"record_batch|kcore/record", r""),
     ("index", r"kcore/index", r""),
-    ("append", r"kcore/(segment|log|append|leader_epoch|producer_state|mapped_file|durability)", r""),
+    (
+        "append",
+        r"kcore/(segment|log|append|leader_epoch|producer_state|mapped_file|durability)",
+        r"",
+    ),
     ("request and reply", r"server/(fast_path|output|lookup|replies|\w*fetch)|replication/", r""),
     ("framing", r"server/(connection|blocks|channel)", r""),
     ("group commit", r"server/(flush|sync_thread)", r""),

@@ -44,7 +44,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from kcore.append cimport append_any, append_whole
 from kcore.leader_epoch cimport LeaderEpochCache
-from kcore.producer_state cimport ProducerEntry, ProducerStateTable
+from kcore.producer_entry cimport ProducerEntry
+from kcore.producer_state cimport ProducerStateTable
 from kcore.record_batch cimport BatchHeader, batch_usual
 from kcore.segment cimport LogSlice, Segment, ask_ahead, copy_checked, has_room, new_segment
 

@@ -20,7 +20,7 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
 
 from kcore.crc32c cimport crc32c_update
 from kcore.endian cimport load_be16, load_be32, load_be64, store_be16, store_be32, store_be64
-from kcore.producer_state cimport NO_SEQUENCE, StoredBatch, newest
+from kcore.producer_entry cimport NO_SEQUENCE, StoredBatch, newest
 
 from kcore.errors import CorruptFile
 

@@ -26,6 +26,7 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
+from kcore.producer_entry cimport BATCHES_RETAINED, NO_SEQUENCE, StoredBatch, newest
 from kcore.producer_snapshot cimport encode_snapshot
 from kcore.record_batch cimport ATTR_CONTROL, ATTR_TRANSACTIONAL, batch_header, raise_status
 from kcore.transactions cimport (

@@ -27,7 +27,7 @@ from kafka_py.server.output cimport Output, patch32, put, put8, put16, put32, pu
 from kafka_py.server.session_fetch cimport SessionFetch
 from kcore.endian cimport load_be16, load_be64, store_be16, store_be32, store_be64
 from kcore.log cimport AppendedStruct, Log
-from kcore.producer_state cimport ProducerEntry
+from kcore.producer_entry cimport ProducerEntry
 from kcore.segment cimport LogSlice
 from kcore.varint cimport write_uvarint
 

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed")
 
-from bench import compare
+from bench import compare, measure
 from bench.cases import CASES
 from tests.oracle.node import NodeFailed
 
@@ -52,8 +52,11 @@ def test_the_others_are_still_measured(
             raise error
         return {"kafka_py": {"requests_per_s": 1.0}}
 
+    forgotten: list[str] = []
     monkeypatch.setattr(compare, "compare_case", measured)
+    monkeypatch.setattr(measure.Topics, "forget", lambda _, case: forgotten.append(case.name))
     results, failed = compare.compare([side], list(cases), argparse.Namespace(), Path())
+    assert forgotten == list(results)
     said = capsys.readouterr().err
     if error is None:
         assert (len(results), failed, side.starts) == (3, [], 0)
@@ -122,3 +125,41 @@ def test_what_writes_gigabytes_in_small_requests_has_memory_at_hand_too() -> Non
     filling = {case.name for case in CASES if case.fills_memory}
     assert {"produce-d64", "produce-d16x8", "produce-1mb", "rdkafka-produce-100"} <= filling
     assert not {"produce-d1", "produce-d1-all", "fetch-1mb"} & filling
+
+
+def test_a_topic_that_passes_share_goes_with_its_case() -> None:
+    """Otherwise what it holds of the page cache is missing in every case behind it."""
+    case = next(case for case in CASES if case.partitions > 1)
+    made: list[str] = []
+    dropped: list[str] = []
+
+    class Admin:
+        """Makes and deletes at once."""
+
+        def create_topics(self, topics: list[Any]) -> dict[str, Any]:
+            made.extend(topic.topic for topic in topics)
+            return {topic.topic: Future() for topic in topics}
+
+        def delete_topics(self, names: list[str]) -> dict[str, Any]:
+            dropped.extend(names)
+            return {name: Future() for name in names}
+
+        def list_offsets(self, asked: dict[Any, Any], **_: Any) -> dict[Any, Any]:
+            return {partition: Future() for partition in asked}
+
+    class Future:
+        """Done."""
+
+        def result(self, _: float) -> None:
+            return None
+
+    side: Any = Side()
+    topics: Any = measure.Topics(side)
+    topics._admin = Admin()
+    name = topics.fresh(case)
+    topics.drop(name)
+    assert (topics.fresh(case), made, dropped) == (name, [name], [])
+    topics.forget(case)
+    topics.forget(case)
+    assert dropped == [name]
+    assert topics.fresh(case) != name
