@@ -26,6 +26,7 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
+from kcore.arrays cimport room_for_one
 from kcore.producer_entry cimport BATCHES_RETAINED, NO_SEQUENCE, StoredBatch, newest
 from kcore.producer_snapshot cimport encode_snapshot
 from kcore.record_batch cimport ATTR_CONTROL, ATTR_TRANSACTIONAL, batch_header, raise_status
@@ -175,17 +176,12 @@ cdef class ProducerStateTable:
 
     cdef ProducerEntry* find_or_add(self, int64_t producer_id) except NULL:
         cdef ProducerEntry* entry = self.find(producer_id)
-        cdef Py_ssize_t slot, capacity
-        cdef void* grown
+        cdef Py_ssize_t slot
         if entry != NULL:
             return entry
-        if self.count == self.capacity:
-            capacity = self.capacity * 2 if self.capacity else 8
-            grown = realloc(self.entries, <size_t>capacity * sizeof(ProducerEntry))
-            if grown == NULL:
-                raise MemoryError()
-            self.entries = <ProducerEntry*>grown
-            self.capacity = capacity
+        self.entries = <ProducerEntry*>room_for_one(
+            self.entries, self.count, &self.capacity, sizeof(ProducerEntry)
+        )
         if (self.count + 1) * 2 > self.slots_mask + 1:
             self.rebuild_slots((self.count + 1) * 2)
         entry = &self.entries[self.count]
@@ -362,15 +358,10 @@ cdef class ProducerStateTable:
 
     cdef int complete(self, ProducerEntry* entry, int64_t last_offset, bint aborted) except -1:
         cdef CompletedTransaction* done
-        cdef Py_ssize_t i, capacity
-        cdef void* grown
-        if self.completed_count == self.completed_capacity:
-            capacity = self.completed_capacity * 2 if self.completed_capacity else 8
-            grown = realloc(self.completed, <size_t>capacity * sizeof(CompletedTransaction))
-            if grown == NULL:
-                raise MemoryError()
-            self.completed = <CompletedTransaction*>grown
-            self.completed_capacity = capacity
+        cdef Py_ssize_t i
+        self.completed = <CompletedTransaction*>room_for_one(
+            self.completed, self.completed_count, &self.completed_capacity, sizeof(CompletedTransaction)
+        )
         list_insert(&self.unreplicated, entry.txn_first_offset, last_offset, entry.producer_id)
         list_remove_first_offset(&self.ongoing, entry.txn_first_offset)
         done = &self.completed[self.completed_count]

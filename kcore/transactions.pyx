@@ -6,9 +6,9 @@ type (0 abort, 1 commit), its value an i16 version and the coordinator's i32 epo
 """
 
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t
-from libc.stdlib cimport realloc
 from libc.string cimport memmove
 
+from kcore.arrays cimport room_for_one
 from kcore.endian cimport load_be16, load_be32
 from kcore.record_batch cimport ATTR_CODEC, HEADER_BYTES, batch_bytes
 from kcore.varint cimport read_varint, read_varlong
@@ -64,18 +64,12 @@ cdef int read_marker(const BatchHeader* h, const uint8_t* batch, Py_ssize_t n, M
 
 cdef int list_insert(TransactionList* list_, int64_t first, int64_t last, int64_t producer_id) except -1:
     cdef Py_ssize_t place = list_.count
-    cdef Py_ssize_t capacity
-    cdef void* grown
     while place > 0 and list_.items[place - 1].first_offset >= first:
         place -= 1
     if place == list_.count or list_.items[place].first_offset != first:
-        if list_.count == list_.capacity:
-            capacity = list_.capacity * 2 if list_.capacity else 8
-            grown = realloc(list_.items, <size_t>capacity * sizeof(OngoingTransaction))
-            if grown == NULL:
-                raise MemoryError()
-            list_.items = <OngoingTransaction*>grown
-            list_.capacity = capacity
+        list_.items = <OngoingTransaction*>room_for_one(
+            list_.items, list_.count, &list_.capacity, sizeof(OngoingTransaction)
+        )
         memmove(
             &list_.items[place + 1],
             &list_.items[place],
