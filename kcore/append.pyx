@@ -1,4 +1,3 @@
-# cython: freethreading_compatible=True
 """The long way of an append: every batch that append_usual (log.pyx) leaves, and those of leaders and coordinators.
 
 The order is that of log.pyx's drawing: sum and copy behind the log's end, validate, ask the producer state, store,
